@@ -1,0 +1,2 @@
+//! The deciding half of the engine: bytes in, effects out.
+#![forbid(unsafe_code)]

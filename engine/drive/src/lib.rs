@@ -1,0 +1,1 @@
+//! Threads, epoll and sockets around the core.

@@ -1,0 +1,2 @@
+//! Seeded simulation of the core.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+"""natsfleet: the control plane. One package per role; `shared` holds the libraries they build on."""

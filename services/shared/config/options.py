@@ -1,0 +1,215 @@
+"""The options of one node, as values: what a configuration file and the flags boil down to.
+
+Units are in the names: `_ns` nanoseconds, `_bytes` bytes. A port of -1 asks for a free port, None or 0 as noted.
+Defaults are nats-server's (reference: operations 2). Options of parts that are not built yet do not appear here:
+the schema refuses them with a sentence. Records are frozen, so a reload is a comparison of two values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from services.shared.identity.permissions import Permissions
+
+SECOND_NS: Final = 1_000_000_000
+EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsCertificate:
+    """A certificate chain and its key, as paths."""
+
+    cert_file: str
+    key_file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """One `tls` block. `handshake_first_delay_ns`: None = INFO first; 0 = handshake first; >0 = wait, then fall back."""
+
+    certificates: tuple[TlsCertificate, ...] = ()
+    ca_file: str = ""
+    verify: bool = False
+    verify_and_map: bool = False
+    timeout_ns: int = 2 * SECOND_NS
+    cipher_suites: tuple[str, ...] = ()
+    curve_preferences: tuple[str, ...] = ()
+    min_version: str = "1.2"
+    pinned_certs: tuple[str, ...] = ()
+    connection_rate_limit: int = 0
+    handshake_first_delay_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserOptions:
+    """One user: either `user` with `password`, or `nkey`. `permissions` already has the defaults filled in."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    nkey: str = ""
+    permissions: Permissions | None = None
+    connection_types: tuple[str, ...] = ()
+    proxy_required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationOptions:
+    """The `authorization` block: a single user, a token, or a list of users (they exclude each other)."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    timeout_ns: int | None = None
+    users: tuple[UserOptions, ...] = ()
+    permissions: Permissions | None = None
+    proxy_required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingDestination:
+    """One destination of a subject mapping; `weight` is a percentage."""
+
+    subject: str
+    weight: int = 100
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectMapping:
+    """A source subject and where its messages go instead."""
+
+    source: str
+    destinations: tuple[MappingDestination, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLimits:
+    """Limits of an account; -1 is unlimited."""
+
+    max_connections: int = -1
+    max_subscriptions: int = -1
+    max_payload_bytes: int = -1
+    max_leafnodes: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOptions:
+    """One entry of `accounts`."""
+
+    name: str
+    nkey: str = ""
+    users: tuple[UserOptions, ...] = ()
+    limits: AccountLimits = AccountLimits()
+    mappings: tuple[SubjectMapping, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebsocketOptions:
+    """The `websocket` block."""
+
+    host: str = "0.0.0.0"
+    port: int = 0
+    advertise: str = ""
+    no_tls: bool = False
+    tls: TlsOptions | None = None
+    same_origin: bool = False
+    allowed_origins: tuple[str, ...] = ()
+    compression: bool = False
+    handshake_timeout_ns: int = 0
+    no_auth_user: str = ""
+    jwt_cookie: str = ""
+    user_cookie: str = ""
+    pass_cookie: str = ""
+    token_cookie: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    auth_timeout_ns: int | None = None
+    headers: Mapping[str, str] = EMPTY
+    ping_interval_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """Where log lines go and which levels are on."""
+
+    debug: bool = False
+    trace: bool = False
+    trace_verbose: bool = False
+    trace_headers: bool = False
+    logtime: bool = True
+    logtime_utc: bool = False
+    log_file: str = ""
+    log_size_limit_bytes: int = 0
+    log_max_num: int = 0
+    syslog: bool = False
+    remote_syslog: str = ""
+    max_traced_msg_len: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions:
+    """natsfleet's own block, `fleet { ... }`."""
+
+    pending_bytes_max: int = 0
+    """Bound on all outbound buffers together; 0 picks a quarter of the machine's memory."""
+    data_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The whole configuration of a node."""
+
+    host: str = "0.0.0.0"
+    port: int = 4222
+    client_advertise: str = ""
+    server_name: str = ""
+    server_tags: tuple[str, ...] = ()
+    server_metadata: Mapping[str, str] = EMPTY
+
+    log: LogOptions = LogOptions()
+    pid_file: str = ""
+    ports_file_dir: str = ""
+
+    http_host: str = ""
+    http_port: int = 0
+    https_port: int = 0
+    http_base_path: str = ""
+
+    max_connections: int = 65_536
+    """0 means none allowed (the file's 0 is stored as -1 by nats-server; the effect is the same)."""
+    max_subscriptions: int = 0
+    max_sub_tokens: int = 0
+    max_control_line_bytes: int = 4_096
+    max_payload_bytes: int = 1_048_576
+    max_pending_bytes: int = 67_108_864
+    max_closed_clients: int = 10_000
+    ping_interval_ns: int = 120 * SECOND_NS
+    ping_max: int = 2
+    write_deadline_ns: int = 10 * SECOND_NS
+    write_timeout: str = "default"
+    lame_duck_duration_ns: int = 120 * SECOND_NS
+    lame_duck_grace_ns: int = 10 * SECOND_NS
+    no_fast_producer_stall: bool = False
+    no_header_support: bool = False
+    no_sublist_cache: bool = False
+    proxy_protocol: bool = False
+
+    authorization: AuthorizationOptions = AuthorizationOptions()
+    no_auth_user: str = ""
+    accounts: tuple[AccountOptions, ...] = ()
+    system_account: str = ""
+    no_system_account: bool = False
+    mappings: tuple[SubjectMapping, ...] = ()
+
+    tls: TlsOptions | None = None
+    allow_non_tls: bool = False
+    websocket: WebsocketOptions | None = None
+
+    fleet: FleetOptions = FleetOptions()
+
+    config_file: str = ""
+    config_digest: str = ""
