@@ -4,3 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod subject;
+pub mod codec;
+pub mod fib;
+pub mod hash;
+pub mod slab;
+pub mod outbuf;

@@ -1,0 +1,3 @@
+//! Codecs: bytes to frames, independent of how the bytes were cut.
+
+pub mod client;

@@ -1,0 +1,172 @@
+//! One connection as the core sees it: who it is, what it may do, what it still has to be sent.
+
+use std::sync::Arc;
+
+use crate::errors::CloseReason;
+use crate::hash::{seeded, BytesMap};
+use crate::outbuf::OutBuf;
+use crate::permit::{Permit, Replies};
+
+/// What the other end of a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A NATS client.
+    Client,
+    /// The control plane itself: what it is sent becomes events.
+    Internal,
+}
+
+/// What a client asked for in CONNECT (reference: wire protocol 1.5).
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes {
+    /// `+OK` for everything accepted.
+    pub verbose: bool,
+    /// Publish subjects are checked.
+    pub pedantic: bool,
+    /// Own messages come back.
+    pub echo: bool,
+    /// Headers may be sent and received.
+    pub headers: bool,
+    /// Requests that nobody hears are answered with 503.
+    pub no_responders: bool,
+}
+
+impl Default for Wishes {
+    /// What holds for a client that never sends CONNECT.
+    fn default() -> Self {
+        Self { verbose: true, pedantic: true, echo: true, headers: false, no_responders: false }
+    }
+}
+
+/// Everything that admission decided about a connection.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// Client id, unique for the life of the process.
+    pub cid: u64,
+    /// Number of the account, as installed.
+    pub account: u32,
+    /// What the user may do; `None` is everything.
+    pub permit: Option<Arc<Permit>>,
+    /// What the client asked for.
+    pub wishes: Wishes,
+    /// Largest payload in bytes.
+    pub payload_max: u64,
+    /// Most subscriptions; 0 is unlimited.
+    pub subs_max: u32,
+    /// Ping interval in nanoseconds.
+    pub ping_interval_ns: u64,
+    /// Sent after the PONG that answers the first PING; empty for clients that do not want it.
+    pub first_pong_info: Box<[u8]>,
+    /// Opaque text about the connection that the control plane wants back in views and when it closes.
+    pub about: Box<[u8]>,
+    /// True when the account is the system account.
+    pub system: bool,
+}
+
+/// Traffic of a connection. Bytes are header and payload, without protocol lines (reference: wire protocol 8.6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages received from the peer.
+    pub in_msgs: u64,
+    /// Their bytes.
+    pub in_bytes: u64,
+    /// Messages sent to the peer.
+    pub out_msgs: u64,
+    /// Their bytes.
+    pub out_bytes: u64,
+}
+
+/// The last subject that a connection published to, and the route it took.
+#[derive(Debug, Default)]
+pub(crate) struct LastRoute {
+    pub subject: Vec<u8>,
+    pub route: u32,
+    pub stamp: u64,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Conn {
+    pub(crate) kind: Kind,
+    pub(crate) admission: Admission,
+    pub(crate) out: OutBuf,
+    pub(crate) subs: BytesMap<u32>,
+    pub(crate) last: LastRoute,
+    pub(crate) replies: Option<Box<Replies>>,
+    pub(crate) traffic: Traffic,
+    pub(crate) closing: Option<CloseReason>,
+    /// Waiting for the control plane to answer a CONNECT.
+    pub(crate) paused: bool,
+    pub(crate) touched: bool,
+    pub(crate) first_ping_seen: bool,
+    pub(crate) pings_out: u32,
+    pub(crate) ping_sent_ns: u64,
+    pub(crate) rtt_ns: u64,
+    pub(crate) rtt_at_ns: u64,
+    pub(crate) opened_ns: u64,
+    pub(crate) last_in_ns: u64,
+    pub(crate) ping_due_ns: u64,
+    pub(crate) timer_ns: u64,
+    /// Bytes that did not fit into the socket at the last flush, and since when nothing moved.
+    pub(crate) stuck: usize,
+    pub(crate) stuck_since_ns: u64,
+}
+
+impl Conn {
+    pub(crate) fn new(kind: Kind, admission: Admission, seed: u64, now_ns: u64) -> Self {
+        Self {
+            kind,
+            admission,
+            out: OutBuf::default(),
+            subs: BytesMap::with_hasher(seeded(seed)),
+            last: LastRoute::default(),
+            replies: None,
+            traffic: Traffic::default(),
+            closing: None,
+            paused: false,
+            touched: false,
+            first_ping_seen: false,
+            pings_out: 0,
+            ping_sent_ns: 0,
+            rtt_ns: 0,
+            rtt_at_ns: 0,
+            opened_ns: now_ns,
+            last_in_ns: now_ns,
+            ping_due_ns: 0,
+            timer_ns: 0,
+            stuck: 0,
+            stuck_since_ns: 0,
+        }
+    }
+
+    /// Why the connection is being closed, if it is.
+    pub fn closing(&self) -> Option<CloseReason> {
+        self.closing
+    }
+
+    /// True while no input may be processed.
+    pub fn paused(&self) -> bool {
+        self.paused
+    }
+
+    /// What is still to be sent.
+    pub fn out(&self) -> &OutBuf {
+        &self.out
+    }
+}
+
+/// A subscription.
+#[derive(Debug)]
+pub struct Sub {
+    pub(crate) conn: u32,
+    pub(crate) account: u32,
+    pub(crate) delivered: u64,
+    /// Deliveries after which it ends; 0 is never.
+    pub(crate) max: u64,
+    /// Messages must be held against the user's deny list one by one.
+    pub(crate) filtered: bool,
+    pub(crate) place: crate::fib::Place,
+    pub(crate) subject: Box<[u8]>,
+    pub(crate) queue: Option<Box<[u8]>>,
+    pub(crate) sid: Box<[u8]>,
+}

@@ -1,0 +1,547 @@
+//! The engine: connections, accounts and subscriptions of one forwarding thread.
+//!
+//! ```text
+//! open ── feed ── feed ── … ── close          one connection's life, driven from outside
+//!           │
+//!           └─ touched() / out() / flushed()  who has output now
+//!           └─ events()                       what the control plane must hear
+//! ```
+//!
+//! Invariants: a subscription is in exactly one `Interest`; a connection that is closing has no subscriptions; output
+//! borrowed from an input is detached before that input goes away.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use crate::account::Account;
+use crate::codec::client::{next_frame, Fault, Frame, Limits, Next};
+use crate::conn::{Admission, Conn, Kind, Sub, Traffic, Wishes};
+use crate::errors::{self, CloseReason};
+use crate::event::{Event, Events};
+use crate::hash::Rng;
+use crate::mapping::Mappings;
+use crate::permit::Permit;
+use crate::slab::Slab;
+
+/// Output that one receiver may collect before the drive is asked to flush in the middle of an input.
+pub(crate) const YIELD_BYTES: usize = 1 << 20;
+
+/// Events of the droppable kind that wait for the control plane.
+const DROPPABLE_EVENTS_MAX: usize = 16_384;
+
+/// Bytes of a trace line or payload that are kept.
+pub(crate) const TRACE_BYTES_MAX: usize = 32 << 10;
+
+/// Limits that hold for all connections; they can change while running.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes of arguments on a control line.
+    pub control_line_max: usize,
+    /// Bytes that may wait for one connection.
+    pub pending_max: usize,
+    /// Bytes that may wait for all connections together.
+    pub pending_total_max: usize,
+    /// How long a socket may refuse to take anything.
+    pub write_deadline_ns: u64,
+    /// Unanswered pings.
+    pub ping_max: u32,
+    /// Tokens of a subscription's subject; 0 is unlimited.
+    pub sub_tokens_max: u32,
+    /// Report protocol lines.
+    pub trace: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            control_line_max: 4096,
+            pending_max: 64 << 20,
+            pending_total_max: 1 << 30,
+            write_deadline_ns: 10_000_000_000,
+            ping_max: 2,
+            sub_tokens_max: 0,
+            trace: false,
+        }
+    }
+}
+
+/// How far `feed` came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fed {
+    /// Bytes of the input that are done with.
+    pub used: usize,
+    /// Bytes, counted from there, that are needed before calling again makes sense; 0 to call again right after a flush.
+    pub need: usize,
+    /// Some receiver is nearly full: the publisher should rest a little.
+    pub stall: bool,
+}
+
+/// The counters of the whole engine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// Traffic of all connections.
+    pub traffic: Traffic,
+    /// Connections cut as slow consumers.
+    pub slow_consumers: u64,
+    /// Connections cut because pings went unanswered.
+    pub stale_connections: u64,
+    /// Subscriptions now.
+    pub subs: u64,
+    /// Connections now.
+    pub conns: u64,
+    /// Bytes that wait for slow sockets.
+    pub stuck_bytes: u64,
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) conns: Slab<Conn>,
+    pub(crate) subs: Slab<Sub>,
+    pub(crate) by_cid: HashMap<u64, u32>,
+    pub(crate) touched: Vec<u32>,
+    /// Connections that must be closed once the current message is through.
+    pub(crate) doomed: Vec<(u32, CloseReason)>,
+    /// Subscriptions that reached their maximum during the current message.
+    pub(crate) spent: Vec<u32>,
+    pub(crate) events: Events,
+    pub(crate) timers: BinaryHeap<Reverse<(u64, u32, u64)>>,
+    pub(crate) rng: Rng,
+    pub(crate) totals: Totals,
+    pub(crate) memory: Vec<Vec<u8>>,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) stall: bool,
+    pub(crate) full: bool,
+    pub(crate) stuck_conns: u64,
+    seed: u64,
+    internal: u32,
+}
+
+/// Buffers kept for reuse, and the largest that is worth keeping.
+const MEMORY_BUFFERS_MAX: usize = 64;
+const MEMORY_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+impl Engine {
+    /// An engine without accounts or connections. `seed` must be unpredictable outside of simulations.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let mut conns = Slab::default();
+        let internal = conns.insert(Conn::new(Kind::Internal, Self::internal_admission(), seed, 0));
+        Self {
+            settings,
+            accounts: Vec::new(),
+            conns,
+            subs: Slab::default(),
+            by_cid: HashMap::new(),
+            touched: Vec::new(),
+            doomed: Vec::new(),
+            spent: Vec::new(),
+            events: Events::new(DROPPABLE_EVENTS_MAX),
+            timers: BinaryHeap::new(),
+            rng: Rng::new(seed),
+            totals: Totals::default(),
+            memory: Vec::new(),
+            scratch: Vec::new(),
+            stall: false,
+            full: false,
+            stuck_conns: 0,
+            seed,
+            internal,
+        }
+    }
+
+    fn internal_admission() -> Admission {
+        Admission {
+            cid: 0,
+            account: 0,
+            permit: None,
+            wishes: Wishes { verbose: false, pedantic: false, echo: false, headers: true, no_responders: false },
+            payload_max: u64::MAX,
+            subs_max: 0,
+            ping_interval_ns: 0,
+            first_pong_info: Box::default(),
+            about: Box::default(),
+            system: true,
+        }
+    }
+
+    /// Makes sure that accounts up to number `account` exist, and replaces its mappings.
+    pub fn install_account(&mut self, account: u32, mappings: Option<Arc<Mappings>>) {
+        while self.accounts.len() <= account as usize {
+            self.accounts.push(Account::new(self.seed ^ self.accounts.len() as u64));
+        }
+        if let Some(entry) = self.accounts.get_mut(account as usize) {
+            entry.mappings = mappings.filter(|m| !m.is_empty());
+            // Connections remember routes of unmapped subjects by this stamp.
+            entry.routes.forget_everything();
+        }
+    }
+
+    /// Replaces the limits.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// The limits in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes a connection on. Its account must be installed.
+    pub fn open(&mut self, admission: Admission, now_ns: u64) -> u32 {
+        let cid = admission.cid;
+        let slot = self.conns.insert(Conn::new(Kind::Client, admission, self.seed ^ cid, now_ns));
+        self.by_cid.insert(cid, slot);
+        self.totals.conns += 1;
+        self.start_pings(slot, now_ns);
+        slot
+    }
+
+    /// The connection in `slot`.
+    pub fn conn(&self, slot: u32) -> Option<&Conn> {
+        self.conns.get(slot)
+    }
+
+    /// Where the connection with this client id is.
+    pub fn slot_of(&self, cid: u64) -> Option<u32> {
+        self.by_cid.get(&cid).copied()
+    }
+
+    /// Events for the control plane.
+    pub fn events(&mut self) -> &mut Events {
+        &mut self.events
+    }
+
+    /// Counters of the whole engine.
+    pub fn totals(&self) -> Totals {
+        Totals { subs: self.subs.len() as u64, ..self.totals }
+    }
+
+    /// Traffic and subscription count of an account.
+    pub fn account_view(&self, account: u32) -> Option<(Traffic, usize)> {
+        self.accounts.get(account as usize).map(|a| (a.traffic, a.interest.len()))
+    }
+
+    /// Processes input of a connection, from a frame boundary on.
+    ///
+    /// `base` is where `input` starts within the buffer that flushes will be given, so that large payloads can be
+    /// borrowed from it.
+    pub fn feed(&mut self, slot: u32, buffer: &[u8], base: usize, now_ns: u64) -> Fed {
+        let mut at = base;
+        let mut need = 1;
+        self.stall = false;
+        self.full = false;
+        let limits = match self.conns.get_mut(slot) {
+            Some(conn) if conn.closing.is_none() => {
+                conn.last_in_ns = now_ns;
+                Limits { control_line_max: self.settings.control_line_max, payload_max: conn.admission.payload_max }
+            }
+            _ => return Fed { used: buffer.len() - base, need: 1, stall: false },
+        };
+        while at < buffer.len() {
+            match next_frame(buffer.get(at..).unwrap_or(&[]), &limits) {
+                Next::Frame(frame, used) => {
+                    at += used;
+                    self.handle(slot, frame, buffer, now_ns);
+                    self.settle(now_ns);
+                    match self.conns.get(slot) {
+                        Some(conn) if conn.closing.is_none() => {
+                            if conn.paused {
+                                need = 0;
+                                break;
+                            }
+                        }
+                        _ => {
+                            at = buffer.len();
+                            break;
+                        }
+                    }
+                    if self.full {
+                        need = 0;
+                        break;
+                    }
+                }
+                Next::Need(bytes) => {
+                    need = bytes;
+                    break;
+                }
+                Next::Fault(fault) => {
+                    self.fault(slot, fault, buffer.get(at..).unwrap_or(&[]));
+                    self.settle(now_ns);
+                    at = buffer.len();
+                    break;
+                }
+            }
+        }
+        Fed { used: at - base, need, stall: self.stall }
+    }
+
+    fn handle(&mut self, slot: u32, frame: Frame<'_>, buffer: &[u8], now_ns: u64) {
+        if self.settings.trace {
+            self.trace_in(slot, &frame);
+        }
+        match frame {
+            Frame::Publish(publish) => self.publish(slot, &publish, buffer, now_ns),
+            Frame::Subscribe { subject, queue, sid } => self.subscribe(slot, subject, queue, sid),
+            Frame::Unsubscribe { sid, max } => self.unsubscribe(slot, sid, max),
+            Frame::Ping => self.ping(slot, now_ns),
+            Frame::Pong => self.pong(slot, now_ns),
+            Frame::Connect(json) => self.connect(slot, json),
+            Frame::Info(json) => {
+                if let Some(conn) = self.conns.get(slot) {
+                    self.events.push(Event::Info { cid: conn.admission.cid, json: json.into() });
+                }
+            }
+            Frame::Ok => {}
+            Frame::Err(text) => {
+                let detail = String::from_utf8_lossy(text.get(..text.len().min(256)).unwrap_or(&[])).into_owned();
+                self.close_now(slot, CloseReason::ParseError, None, &format!("Client Error {detail}"));
+            }
+        }
+    }
+
+    fn fault(&mut self, slot: u32, fault: Fault, rest: &[u8]) {
+        let shown = String::from_utf8_lossy(rest.get(..rest.len().min(32)).unwrap_or(&[])).into_owned();
+        match fault {
+            Fault::UnknownOperation => {
+                let detail = format!("Client parser ERROR, state=0, i=0: proto='{shown:?}...'");
+                self.close_now(slot, CloseReason::ProtocolViolation, Some(errors::UNKNOWN_PROTOCOL_OPERATION), &detail);
+            }
+            Fault::ControlLine => {
+                let detail = format!("maximum control line exceeded: limit {}", self.settings.control_line_max);
+                let text = errors::MAXIMUM_CONTROL_LINE_EXCEEDED;
+                self.close_now(slot, CloseReason::MaximumControlLineExceeded, Some(text), &detail);
+            }
+            Fault::Payload(size) => {
+                let max = self.conns.get(slot).map_or(0, |conn| conn.admission.payload_max);
+                let detail = format!("maximum payload exceeded: {size} vs {max}");
+                let text = errors::MAXIMUM_PAYLOAD_VIOLATION;
+                self.close_now(slot, CloseReason::MaximumMessagePayloadExceeded, Some(text), &detail);
+            }
+            Fault::Arguments => {
+                let detail = format!("Client parser ERROR, bad arguments: proto='{shown:?}...'");
+                self.close_now(slot, CloseReason::ProtocolViolation, None, &detail);
+            }
+        }
+    }
+
+    fn connect(&mut self, slot: u32, json: &[u8]) {
+        if let Some(conn) = self.conns.get_mut(slot) {
+            conn.paused = true;
+            self.events.push(Event::Connect { cid: conn.admission.cid, json: json.into() });
+        }
+    }
+
+    /// Answers a CONNECT on a connection that was admitted before: its subscriptions are gone, and it goes on as
+    /// `admission` says (reference: wire protocol 1.1). The client id stays.
+    pub fn readmit(&mut self, cid: u64, admission: Admission, now_ns: u64) -> Option<u32> {
+        let slot = self.slot_of(cid)?;
+        self.drop_subs(slot);
+        let verbose = admission.wishes.verbose;
+        let conn = self.conns.get_mut(slot)?;
+        conn.admission = Admission { cid, ..admission };
+        conn.paused = false;
+        conn.last = Default::default();
+        conn.replies = None;
+        if verbose {
+            self.send(slot, b"+OK\r\n");
+        }
+        self.start_pings(slot, now_ns);
+        Some(slot)
+    }
+
+    /// Replaces what a connection may do, after a reload. Subscriptions that are no longer allowed are removed and the
+    /// client is told; their texts are returned for the log.
+    pub fn set_permit(&mut self, cid: u64, permit: Option<Arc<Permit>>) -> Vec<String> {
+        let Some(slot) = self.slot_of(cid) else { return Vec::new() };
+        let Some(conn) = self.conns.get_mut(slot) else { return Vec::new() };
+        conn.admission.permit = permit;
+        conn.last = Default::default();
+        let subs: Vec<u32> = conn.subs.values().copied().collect();
+        self.recheck_subs(slot, &subs)
+    }
+
+    /// Changes the limits of a connection, after a reload.
+    pub fn set_limits(&mut self, cid: u64, payload_max: u64, subs_max: u32) {
+        if let Some(conn) = self.slot_of(cid).and_then(|slot| self.conns.get_mut(slot)) {
+            conn.admission.payload_max = payload_max;
+            conn.admission.subs_max = subs_max;
+        }
+    }
+
+    /// Queues protocol bytes for a connection.
+    pub fn send(&mut self, slot: u32, bytes: &[u8]) {
+        if let Some(conn) = self.conns.get_mut(slot) {
+            conn.out.push(bytes);
+            touch(&mut self.touched, conn, slot);
+        }
+        if self.settings.trace {
+            self.trace_out(slot, bytes);
+        }
+    }
+
+    pub(crate) fn send_err(&mut self, slot: u32, text: &[u8]) {
+        let mut line = Vec::with_capacity(text.len() + 9);
+        line.extend_from_slice(b"-ERR '");
+        line.extend_from_slice(text);
+        line.extend_from_slice(b"'\r\n");
+        self.send(slot, &line);
+    }
+
+    /// Closes a connection: `text` is sent as `-ERR` first. The drive still flushes what is queued, then ends the socket.
+    pub fn close(&mut self, cid: u64, reason: CloseReason, text: Option<&str>) {
+        if let Some(slot) = self.slot_of(cid) {
+            self.close_now(slot, reason, text, "");
+        }
+    }
+
+    pub(crate) fn close_now(&mut self, slot: u32, reason: CloseReason, text: Option<&str>, detail: &str) {
+        if self.conns.get(slot).is_none_or(|conn| conn.closing.is_some() || conn.kind == Kind::Internal) {
+            return;
+        }
+        if let Some(text) = text {
+            self.send_err(slot, text.as_bytes());
+        }
+        let subs = self.drop_subs(slot);
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        conn.closing = Some(reason);
+        touch(&mut self.touched, conn, slot);
+        self.totals.conns -= 1;
+        match reason {
+            CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline => self.totals.slow_consumers += 1,
+            CloseReason::StaleConnection => self.totals.stale_connections += 1,
+            _ => {}
+        }
+        let cid = conn.admission.cid;
+        self.by_cid.remove(&cid);
+        self.events.push(Event::Closed {
+            cid,
+            account: conn.admission.account,
+            reason,
+            detail: detail.into(),
+            traffic: conn.traffic,
+            subs,
+            about: std::mem::take(&mut conn.admission.about),
+        });
+    }
+
+    /// The drive has ended the socket of a closing connection: forgets it.
+    pub fn forget(&mut self, slot: u32) {
+        self.unstick(slot);
+        if self.conns.get(slot).is_some_and(|conn| conn.closing.is_some()) {
+            self.conns.remove(slot);
+        }
+    }
+
+    /// The peer went away, or its socket failed.
+    pub fn lost(&mut self, slot: u32, reason: CloseReason, detail: &str) {
+        self.close_now(slot, reason, None, detail);
+    }
+
+    /// Takes care of what a message or frame left to do: cut receivers, ended subscriptions.
+    pub(crate) fn settle(&mut self, now_ns: u64) {
+        while let Some(sub) = self.spent.pop() {
+            self.remove_sub(sub);
+        }
+        while let Some((slot, reason)) = self.doomed.pop() {
+            self.cut_slow(slot, reason, now_ns);
+        }
+    }
+
+    fn cut_slow(&mut self, slot: u32, reason: CloseReason, now_ns: u64) {
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        let pending = conn.out.pending();
+        let detail = match reason {
+            CloseReason::SlowConsumerWriteDeadline => format!(
+                "Slow Consumer Detected: WriteDeadline of {}s exceeded with 1 chunks of {pending} total bytes.",
+                (now_ns.saturating_sub(conn.stuck_since_ns)) / 1_000_000_000
+            ),
+            _ => format!("Slow Consumer Detected: MaxPending of {} Exceeded", self.settings.pending_max),
+        };
+        // Nothing more is said to it: what waits is dropped with the memory.
+        conn.out = Default::default();
+        self.close_now(slot, reason, None, &detail);
+    }
+
+    /// Connections with new output or a new state since the last call. The drive flushes each once.
+    pub fn take_touched(&mut self, into: &mut Vec<u32>) {
+        into.clear();
+        std::mem::swap(into, &mut self.touched);
+        for &slot in into.iter() {
+            if let Some(conn) = self.conns.get_mut(slot) {
+                conn.touched = false;
+            }
+        }
+    }
+
+    /// True when some connection has something new to be flushed.
+    pub fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// `written` bytes of a connection's output have left.
+    pub fn wrote(&mut self, slot: u32, written: usize, now_ns: u64) {
+        if let Some(conn) = self.conns.get_mut(slot) {
+            conn.out.wrote(written);
+            if written > 0 {
+                conn.stuck_since_ns = now_ns;
+            }
+        }
+    }
+
+    /// The drive has flushed a connection as far as its socket goes. `input` is the input of this cycle.
+    pub fn flushed(&mut self, slot: u32, input: &[u8], now_ns: u64) {
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        if conn.out.is_empty() {
+            if let Some(memory) = conn.out.take_memory() {
+                if self.memory.len() < MEMORY_BUFFERS_MAX && memory.capacity() <= MEMORY_BUFFER_BYTES_MAX {
+                    self.memory.push(memory);
+                }
+            }
+            self.unstick(slot);
+            return;
+        }
+        conn.out.detach(input);
+        let pending = conn.out.pending();
+        if conn.stuck == 0 {
+            conn.stuck_since_ns = now_ns;
+            self.stuck_conns += 1;
+            let due = now_ns.saturating_add(self.settings.write_deadline_ns);
+            self.set_timer(slot, due);
+        }
+        if let Some(conn) = self.conns.get_mut(slot) {
+            self.totals.stuck_bytes = self.totals.stuck_bytes + pending as u64 - conn.stuck as u64;
+            conn.stuck = pending;
+        }
+        // Over the bound of all together, whoever holds at least a fair share of it goes first.
+        let total = self.totals.stuck_bytes;
+        if total > self.settings.pending_total_max as u64 && pending as u64 >= total / self.stuck_conns.max(1) {
+            self.cut_slow(slot, CloseReason::SlowConsumerPendingBytes, now_ns);
+        }
+    }
+
+    fn unstick(&mut self, slot: u32) {
+        if let Some(conn) = self.conns.get_mut(slot) {
+            if conn.stuck > 0 {
+                self.totals.stuck_bytes -= conn.stuck as u64;
+                self.stuck_conns -= 1;
+                conn.stuck = 0;
+            }
+        }
+    }
+
+    pub(crate) fn internal_slot(&self) -> u32 {
+        self.internal
+    }
+}
+
+/// Notes that a connection has something for the drive to flush.
+#[inline]
+pub(crate) fn touch(touched: &mut Vec<u32>, conn: &mut Conn, slot: u32) {
+    if !conn.touched && conn.kind != Kind::Internal {
+        conn.touched = true;
+        touched.push(slot);
+    }
+}

@@ -1,0 +1,142 @@
+//! What the core reports to the control plane.
+
+use std::collections::VecDeque;
+
+use crate::conn::Traffic;
+use crate::errors::CloseReason;
+
+/// Something a user may not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Violation {
+    /// Publishing to the subject.
+    Publish,
+    /// Publishing with that reply subject.
+    Reply,
+    /// Subscribing.
+    Subscribe,
+}
+
+/// A report. Connections are named by client id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A CONNECT on a connection that was admitted before; it waits for `Core::readmit`.
+    Connect {
+        /// Client id.
+        cid: u64,
+        /// The JSON text.
+        json: Box<[u8]>,
+    },
+    /// The peer sent INFO, which only matters if it is not JSON.
+    Info {
+        /// Client id.
+        cid: u64,
+        /// The JSON text.
+        json: Box<[u8]>,
+    },
+    /// A connection is gone from the core.
+    Closed {
+        /// Client id.
+        cid: u64,
+        /// Number of its account.
+        account: u32,
+        /// Why.
+        reason: CloseReason,
+        /// What was seen, for the log.
+        detail: Box<str>,
+        /// Its traffic.
+        traffic: Traffic,
+        /// Subscriptions that it had.
+        subs: u32,
+        /// Its `Admission::about`.
+        about: Box<[u8]>,
+    },
+    /// A message for the control plane.
+    Deliver {
+        /// The tag that it subscribed with.
+        tag: u64,
+        /// Number of the account.
+        account: u32,
+        /// Client id of the publisher; 0 for the control plane.
+        from: u64,
+        /// Subject.
+        subject: Box<[u8]>,
+        /// Reply subject, or empty.
+        reply: Box<[u8]>,
+        /// Bytes of header at the start of `body`.
+        header_bytes: usize,
+        /// Header and payload.
+        body: Box<[u8]>,
+    },
+    /// A user tried what it may not do.
+    Violation {
+        /// Client id.
+        cid: u64,
+        /// What kind.
+        kind: Violation,
+        /// Subject, or reply subject.
+        subject: Box<[u8]>,
+        /// Queue group, or empty.
+        queue: Box<[u8]>,
+    },
+    /// A protocol line, for the log (only while tracing is on).
+    Trace {
+        /// Client id.
+        cid: u64,
+        /// From the peer, or to it.
+        inbound: bool,
+        /// The line without CRLF.
+        line: Box<[u8]>,
+        /// Header and payload of a message.
+        body: Option<Box<[u8]>>,
+    },
+}
+
+/// Events of two priorities: those that the control plane must see, and those that may be dropped when it is too slow.
+///
+/// The first kind is bounded by what causes it: at most one waiting CONNECT and one close per connection.
+#[derive(Debug)]
+pub struct Events {
+    sure: VecDeque<Event>,
+    droppable: VecDeque<Event>,
+    droppable_max: usize,
+    dropped: u64,
+}
+
+impl Events {
+    /// An empty queue that holds at most `droppable_max` events of the droppable kind.
+    pub fn new(droppable_max: usize) -> Self {
+        Self { sure: VecDeque::new(), droppable: VecDeque::new(), droppable_max, dropped: 0 }
+    }
+
+    /// Adds an event.
+    pub fn push(&mut self, event: Event) {
+        match event {
+            Event::Connect { .. } | Event::Closed { .. } => self.sure.push_back(event),
+            _ if self.droppable.len() >= self.droppable_max => self.dropped += 1,
+            _ => self.droppable.push_back(event),
+        }
+    }
+
+    /// Takes the next event, the important ones first.
+    pub fn pop(&mut self) -> Option<Event> {
+        self.sure.pop_front().or_else(|| self.droppable.pop_front())
+    }
+
+    /// True when nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.sure.is_empty() && self.droppable.is_empty()
+    }
+
+    /// Moves everything that waits in `other` here, within the bound.
+    pub fn absorb(&mut self, other: &mut Events) {
+        while let Some(event) = other.pop() {
+            self.push(event);
+        }
+        self.dropped += std::mem::take(&mut other.dropped);
+    }
+
+    /// How many droppable events were dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}

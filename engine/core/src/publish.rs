@@ -1,0 +1,487 @@
+//! A message: checked, mapped, matched, delivered (reference: wire protocol 8.1).
+//!
+//! The common case costs a comparison of the subject with the connection's last one, then per receiver two copies:
+//! the ready-made frame start from the route, and the rest of the frame straight from the input.
+
+use crate::codec::client::Publish;
+use crate::conn::{Conn, Kind, Sub};
+use crate::engine::{touch, Engine, YIELD_BYTES};
+use crate::errors::{self, CloseReason};
+use crate::event::{Event, Events, Violation};
+use crate::fib::{QueueRoute, Route, Target};
+use crate::mapping::Mapped;
+use crate::outbuf::BORROW_MIN;
+use crate::slab::Slab;
+use crate::subject;
+
+/// A message on its way to receivers.
+struct Message<'a> {
+    from: u32,
+    from_cid: u64,
+    echo: bool,
+    account: u32,
+    subject: &'a [u8],
+    reply: &'a [u8],
+    header_bytes: Option<usize>,
+    sizes: &'a [u8],
+    body: &'a [u8],
+    /// `[reply ]sizes\r\nbody\r\n`
+    tail: &'a [u8],
+    /// Where `tail` starts in the input buffer, when it may be borrowed from there.
+    borrow_at: Option<usize>,
+    now_ns: u64,
+}
+
+/// The parts of the engine that delivery changes, apart from the route it follows.
+struct Outlet<'a> {
+    conns: &'a mut Slab<Conn>,
+    subs: &'a mut Slab<Sub>,
+    touched: &'a mut Vec<u32>,
+    doomed: &'a mut Vec<(u32, CloseReason)>,
+    spent: &'a mut Vec<u32>,
+    events: &'a mut Events,
+    memory: &'a mut Vec<Vec<u8>>,
+    pending_max: usize,
+    stall: bool,
+    full: bool,
+    out_msgs: u64,
+    out_bytes: u64,
+}
+
+impl Engine {
+    pub(crate) fn publish(&mut self, slot: u32, p: &Publish<'_>, buffer: &[u8], now_ns: u64) {
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        let wishes = conn.admission.wishes;
+        if p.header_bytes.is_some() && !wishes.headers {
+            let detail = "message headers not supported";
+            self.close_now(slot, CloseReason::MessageHeaderViolation, None, detail);
+            return;
+        }
+        let bytes = p.body.len() as u64;
+        conn.traffic.in_msgs += 1;
+        conn.traffic.in_bytes += bytes;
+        self.totals.traffic.in_msgs += 1;
+        self.totals.traffic.in_bytes += bytes;
+        let number = conn.admission.account;
+        let Some(account) = self.accounts.get_mut(number as usize) else { return };
+        account.traffic.in_msgs += 1;
+        account.traffic.in_bytes += bytes;
+        if !p.reply.is_empty() && is_reserved_reply(p.reply) {
+            self.refuse_publish(slot, Violation::Reply, p.reply);
+            return;
+        }
+        let known = conn.last.stamp == account.routes.stamp() && conn.last.subject == p.subject;
+        if known && !wishes.verbose {
+            let route = conn.last.route;
+            self.deliver_to(slot, p, p.subject, route, buffer, now_ns);
+            return;
+        }
+        if !self.may_publish(slot, p.subject, now_ns) {
+            return;
+        }
+        if wishes.pedantic && !subject::is_valid_literal(p.subject) {
+            self.send_err(slot, errors::INVALID_PUBLISH_SUBJECT.as_bytes());
+        }
+        if wishes.verbose {
+            self.send(slot, b"+OK\r\n");
+        }
+        self.route_and_deliver(slot, p, buffer, now_ns);
+    }
+
+    /// Publish permission and reserved subjects; tells the client when it may not.
+    fn may_publish(&mut self, slot: u32, subject: &[u8], now_ns: u64) -> bool {
+        let Some(conn) = self.conns.get_mut(slot) else { return false };
+        let reserved = is_reserved_subject(subject, conn.admission.system);
+        let permitted = conn.admission.permit.as_ref().is_none_or(|permit| permit.can_publish(subject));
+        if !reserved && permitted {
+            return true;
+        }
+        if !reserved && conn.replies.as_mut().is_some_and(|replies| replies.take(subject, now_ns as i64)) {
+            return true;
+        }
+        self.refuse_publish(slot, Violation::Publish, subject);
+        false
+    }
+
+    fn refuse_publish(&mut self, slot: u32, kind: Violation, subject: &[u8]) {
+        let mut text = Vec::new();
+        match kind {
+            Violation::Reply => errors::push_permissions_violation_for_reply(&mut text, subject),
+            _ => errors::push_permissions_violation_for_publish(&mut text, subject),
+        }
+        self.send_err(slot, &text);
+        if let Some(conn) = self.conns.get(slot) {
+            let cid = conn.admission.cid;
+            self.events.push(Event::Violation { cid, kind, subject: subject.into(), queue: Box::default() });
+        }
+    }
+
+    fn route_and_deliver(&mut self, slot: u32, p: &Publish<'_>, buffer: &[u8], now_ns: u64) {
+        let Some(conn) = self.conns.get(slot) else { return };
+        let number = conn.admission.account;
+        let Some(account) = self.accounts.get(number as usize) else { return };
+        let mappings = account.mappings.clone();
+        let mut mapped = Vec::new();
+        let mut subject = p.subject;
+        if let Some(mappings) = &mappings {
+            let roll = self.rng.below(100);
+            let rng = &mut self.rng;
+            match mappings.apply(p.subject, roll, &mut |bound| rng.below(bound), &mut mapped) {
+                Mapped::Unchanged => {}
+                Mapped::To => subject = &mapped,
+                Mapped::Dropped => return,
+            }
+        }
+        if !subject::has_no_empty_token(subject) {
+            self.no_responders(slot, p, subject, 0);
+            return;
+        }
+        let route = self.route_for(number, subject);
+        // Only a subject that needs no decision next time is remembered: unmapped, and permitted by standing rules.
+        if let (None, Some(conn)) = (&mappings, self.conns.get_mut(slot)) {
+            if conn.admission.permit.as_ref().is_none_or(|permit| permit.can_publish(subject)) {
+                conn.last.subject.clear();
+                conn.last.subject.extend_from_slice(subject);
+                conn.last.route = route;
+                conn.last.stamp = self.accounts.get(number as usize).map_or(0, |a| a.routes.stamp());
+            }
+        }
+        self.deliver_to(slot, p, subject, route, buffer, now_ns);
+    }
+
+    /// The number of the route of `subject`, compiled now if it is not remembered.
+    fn route_for(&mut self, number: u32, subject: &[u8]) -> u32 {
+        let Self { accounts, subs, .. } = self;
+        let Some(account) = accounts.get_mut(number as usize) else { return u32::MAX };
+        if let Some(route) = account.routes.find(subject) {
+            return route;
+        }
+        let mut route = Route::default();
+        account.interest.matching(subject, |found| {
+            for &sub in found {
+                if let Some(entry) = subs.get(sub) {
+                    add_target(&mut route, subject, sub, entry);
+                }
+            }
+        });
+        account.routes.insert(subject, route)
+    }
+
+    fn deliver_to(&mut self, slot: u32, p: &Publish<'_>, subject: &[u8], route: u32, buffer: &[u8], now_ns: u64) {
+        let Some(conn) = self.conns.get(slot) else { return };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let tail = match p.tail {
+            Some(tail) => tail,
+            None => {
+                scratch.clear();
+                push_tail(&mut scratch, p.reply, p.sizes, p.body);
+                &scratch
+            }
+        };
+        let message = Message {
+            from: slot,
+            from_cid: conn.admission.cid,
+            echo: conn.admission.wishes.echo,
+            account: conn.admission.account,
+            subject,
+            reply: p.reply,
+            header_bytes: p.header_bytes,
+            sizes: p.sizes,
+            body: p.body,
+            tail,
+            borrow_at: p.tail.filter(|t| t.len() >= BORROW_MIN).map(|t| t.as_ptr() as usize - buffer.as_ptr() as usize),
+            now_ns,
+        };
+        let delivered = self.deliver(&message, route);
+        if delivered == 0 {
+            self.no_responders(slot, p, subject, delivered);
+        }
+        scratch.clear();
+        self.scratch = scratch;
+    }
+
+    fn deliver(&mut self, message: &Message<'_>, route: u32) -> u64 {
+        let Self { accounts, conns, subs, touched, doomed, spent, events, memory, settings, rng, totals, .. } = self;
+        let Some(account) = accounts.get_mut(message.account as usize) else { return 0 };
+        let Some(route) = account.routes.get(route) else { return 0 };
+        let mut outlet = Outlet {
+            conns,
+            subs,
+            touched,
+            doomed,
+            spent,
+            events,
+            memory,
+            pending_max: settings.pending_max,
+            stall: self.stall,
+            full: self.full,
+            out_msgs: 0,
+            out_bytes: 0,
+        };
+        let mut delivered = 0;
+        for target in &route.plain {
+            delivered += u64::from(outlet.deliver(message, route, target));
+        }
+        for queue in &route.queues {
+            let start = if queue.members.len() > 1 { rng.below(queue.members.len() as u32) } else { 0 };
+            delivered += u64::from(outlet.deliver_one(message, route, queue, start as usize));
+        }
+        account.traffic.out_msgs += outlet.out_msgs;
+        account.traffic.out_bytes += outlet.out_bytes;
+        totals.traffic.out_msgs += outlet.out_msgs;
+        totals.traffic.out_bytes += outlet.out_bytes;
+        self.stall = outlet.stall;
+        self.full = outlet.full;
+        if self.settings.trace {
+            self.trace_delivered(message.from, route_subs(self.accounts.get(message.account as usize), message.subject));
+        }
+        delivered
+    }
+
+    /// Answers a request that nobody heard, if its sender wants that and listens for the answer (reference: 1.11).
+    fn no_responders(&mut self, slot: u32, p: &Publish<'_>, subject: &[u8], delivered: u64) {
+        let Some(conn) = self.conns.get(slot) else { return };
+        if delivered > 0 || p.reply.is_empty() || !conn.admission.wishes.no_responders {
+            return;
+        }
+        let Some(account) = self.accounts.get(conn.admission.account as usize) else { return };
+        let mut listener = None;
+        account.interest.matching(p.reply, |found| {
+            listener = listener.or_else(|| {
+                found.iter().copied().find(|&n| self.subs.get(n).is_some_and(|s| s.conn == slot && s.queue.is_none()))
+            });
+        });
+        let Some(sub) = listener.and_then(|number| self.subs.get_mut(number)) else { return };
+        sub.delivered += 1;
+        if sub.max != 0 && sub.delivered >= sub.max {
+            self.spent.extend(listener);
+        }
+        let header_len = 32 + subject.len();
+        let mut line = Vec::with_capacity(p.reply.len() + sub.sid.len() + header_len + 24);
+        line.extend_from_slice(b"HMSG ");
+        line.extend_from_slice(p.reply);
+        line.push(b' ');
+        line.extend_from_slice(&sub.sid);
+        line.extend_from_slice(format!(" {header_len} {header_len}\r\n").as_bytes());
+        line.extend_from_slice(b"NATS/1.0 503\r\nNats-Subject: ");
+        line.extend_from_slice(subject);
+        line.extend_from_slice(b"\r\n\r\n\r\n");
+        self.send(slot, &line);
+    }
+
+    /// The control plane publishes a message. `header_bytes` of `body` are a header block.
+    pub fn publish_internal(
+        &mut self,
+        account: u32,
+        subject: &[u8],
+        reply: &[u8],
+        header_bytes: usize,
+        body: &[u8],
+        now_ns: u64,
+    ) -> u64 {
+        let from = self.internal_slot();
+        let sizes = if header_bytes > 0 { format!("{header_bytes} {}", body.len()) } else { body.len().to_string() };
+        let mut tail = Vec::with_capacity(reply.len() + sizes.len() + body.len() + 5);
+        push_tail(&mut tail, reply, sizes.as_bytes(), body);
+        if account as usize >= self.accounts.len() || !subject::has_no_empty_token(subject) {
+            return 0;
+        }
+        let route = self.route_for(account, subject);
+        let message = Message {
+            from,
+            from_cid: 0,
+            echo: false,
+            account,
+            subject,
+            reply,
+            header_bytes: (header_bytes > 0).then_some(header_bytes),
+            sizes: sizes.as_bytes(),
+            body,
+            tail: &tail,
+            borrow_at: None,
+            now_ns,
+        };
+        let delivered = self.deliver(&message, route);
+        self.settle(now_ns);
+        delivered
+    }
+}
+
+fn route_subs<'a>(account: Option<&'a crate::account::Account>, subject: &[u8]) -> Option<&'a Route> {
+    account.and_then(|a| a.routes.find(subject).and_then(|r| a.routes.get(r)))
+}
+
+fn push_tail(out: &mut Vec<u8>, reply: &[u8], sizes: &[u8], body: &[u8]) {
+    if !reply.is_empty() {
+        out.extend_from_slice(reply);
+        out.push(b' ');
+    }
+    // However the client separated the two sizes, receivers get one blank.
+    let mut parts = sizes.split(|&b| b == b' ' || b == b'\t').filter(|part| !part.is_empty());
+    if let Some(first) = parts.next() {
+        out.extend_from_slice(first);
+    }
+    for part in parts {
+        out.push(b' ');
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn add_target(route: &mut Route, subject: &[u8], sub: u32, entry: &Sub) {
+    let prefix_at = route.prefixes.len() as u32;
+    route.prefixes.extend_from_slice(b"HMSG ");
+    route.prefixes.extend_from_slice(subject);
+    route.prefixes.push(b' ');
+    route.prefixes.extend_from_slice(&entry.sid);
+    route.prefixes.push(b' ');
+    let prefix_len = route.prefixes.len() as u32 - prefix_at;
+    let target = Target { sub, conn: entry.conn, prefix_at, prefix_len };
+    let Some(queue) = &entry.queue else {
+        route.plain.push(target);
+        return;
+    };
+    match route.queues.iter_mut().find(|q| q.name == *queue) {
+        Some(known) => known.members.push(target),
+        None => route.queues.push(QueueRoute { name: queue.clone(), members: vec![target] }),
+    }
+}
+
+/// Subjects that only servers may publish to (reference: 1.8).
+fn is_reserved_subject(subject: &[u8], system: bool) -> bool {
+    match subject.first() {
+        Some(b'_') => subject.len() > 5 && subject.starts_with(b"_GR_."),
+        Some(b'$') => !system && subject.starts_with(b"$NRG."),
+        _ => false,
+    }
+}
+
+/// Reply subjects that only servers may use (reference: 1.8).
+fn is_reserved_reply(reply: &[u8]) -> bool {
+    match reply.first() {
+        Some(b'_') => reply.starts_with(b"_R_.") || reply.starts_with(b"_GR_."),
+        Some(b'$') => reply.starts_with(b"$JS.ACK."),
+        _ => false,
+    }
+}
+
+impl Outlet<'_> {
+    /// One member of the group gets it: the first, walking round from `start`, that takes it.
+    fn deliver_one(&mut self, message: &Message<'_>, route: &Route, queue: &QueueRoute, start: usize) -> bool {
+        let (before, from) = queue.members.split_at(start.min(queue.members.len()));
+        from.iter().chain(before).any(|target| self.deliver(message, route, target))
+    }
+
+    /// Queues the message for one receiver; false when that one does not take it.
+    #[inline]
+    fn deliver(&mut self, message: &Message<'_>, route: &Route, target: &Target) -> bool {
+        let Some(conn) = self.conns.get_mut(target.conn) else { return false };
+        if conn.closing.is_some() || (target.conn == message.from && !message.echo) {
+            return false;
+        }
+        let Some(sub) = self.subs.get_mut(target.sub) else { return false };
+        if sub.filtered && denies(conn, sub, message.subject) {
+            return false;
+        }
+        if sub.max != 0 && sub.delivered >= sub.max {
+            return false;
+        }
+        sub.delivered += 1;
+        if sub.max != 0 && sub.delivered >= sub.max {
+            self.spent.push(target.sub);
+        }
+        if conn.kind == Kind::Internal {
+            self.report(message, target.sub);
+            return true;
+        }
+        if conn.out.is_bare() {
+            if let Some(memory) = self.memory.pop() {
+                conn.out.give_memory(memory);
+            }
+        }
+        let prefix = route.prefix(target);
+        let mut body_bytes = message.body.len();
+        match message.header_bytes {
+            None => {
+                conn.out.push(prefix.get(1..).unwrap_or(&[]));
+                push_rest(conn, message);
+            }
+            Some(0) => {
+                conn.out.push(prefix.get(1..).unwrap_or(&[]));
+                push_without_header(conn, message, 0);
+            }
+            Some(_) if conn.admission.wishes.headers => {
+                conn.out.push(prefix);
+                push_rest(conn, message);
+            }
+            Some(header_bytes) => {
+                conn.out.push(prefix.get(1..).unwrap_or(&[]));
+                push_without_header(conn, message, header_bytes);
+                body_bytes -= header_bytes.min(body_bytes);
+            }
+        }
+        conn.traffic.out_msgs += 1;
+        conn.traffic.out_bytes += body_bytes as u64;
+        self.out_msgs += 1;
+        self.out_bytes += body_bytes as u64;
+        if let Some(permit) = conn.admission.permit.as_ref().filter(|_| !message.reply.is_empty()) {
+            if let Some(spec) = permit.responses().filter(|_| !permit.can_publish(message.reply)) {
+                conn.replies.get_or_insert_default().note(message.reply, spec, message.now_ns as i64);
+            }
+        }
+        touch(self.touched, conn, target.conn);
+        let pending = conn.out.pending();
+        if pending > YIELD_BYTES.min(self.pending_max / 2) {
+            self.full = true;
+            if pending > self.pending_max {
+                self.doomed.push((target.conn, CloseReason::SlowConsumerPendingBytes));
+            } else if pending > self.pending_max / 4 * 3 {
+                self.stall = true;
+            }
+        }
+        true
+    }
+
+    fn report(&mut self, message: &Message<'_>, sub: u32) {
+        let Some(sub) = self.subs.get(sub) else { return };
+        let tag = std::str::from_utf8(&sub.sid).ok().and_then(|sid| sid.parse().ok()).unwrap_or(0);
+        self.events.push(Event::Deliver {
+            tag,
+            account: message.account,
+            from: message.from_cid,
+            subject: message.subject.into(),
+            reply: message.reply.into(),
+            header_bytes: message.header_bytes.unwrap_or(0),
+            body: message.body.into(),
+        });
+    }
+}
+
+#[inline]
+fn denies(conn: &Conn, sub: &Sub, subject: &[u8]) -> bool {
+    conn.admission.permit.as_ref().is_some_and(|permit| permit.denies_delivery(subject, sub.queue.as_deref()))
+}
+
+#[inline]
+fn push_rest(conn: &mut Conn, message: &Message<'_>) {
+    match message.borrow_at {
+        Some(at) => conn.out.push_borrowed(at, message.tail.len()),
+        None => conn.out.push(message.tail),
+    }
+}
+
+/// The message as a receiver without header support gets it. The size text of a message with empty header is kept.
+fn push_without_header(conn: &mut Conn, message: &Message<'_>, header_bytes: usize) {
+    let body = message.body.get(header_bytes..).unwrap_or(&[]);
+    let size = if header_bytes == 0 {
+        let text = message.sizes.rsplit(|&b| b == b' ' || b == b'\t').next().unwrap_or(&[]);
+        text.to_vec()
+    } else {
+        body.len().to_string().into_bytes()
+    };
+    let mut tail = Vec::with_capacity(message.reply.len() + size.len() + body.len() + 5);
+    push_tail(&mut tail, message.reply, &size, body);
+    conn.out.push(&tail);
+}
