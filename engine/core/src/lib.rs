@@ -3,4 +3,5 @@
 //! Nothing here opens a socket, starts a thread, reads a clock or touches Python. Time comes in as `now_ns`.
 #![forbid(unsafe_code)]
 
+pub mod permit;
 pub mod subject;
