@@ -21,8 +21,9 @@ struct Open {
     noted: u64,
 }
 
-/// Below this many places nothing is swept.
+/// Up to this many places, of together so many bytes, nothing is swept.
 const SWEEP_MIN: usize = 64;
+const SWEEP_MIN_BYTES: usize = 64 << 10;
 
 impl Open {
     fn is_alive(&self, now_ns: i64) -> bool {
@@ -39,9 +40,13 @@ pub struct Replies {
     open: HashMap<Arc<[u8]>, Open>,
     /// Subjects by their latest request; places outdated since are skipped, and swept once they are the majority.
     order: VecDeque<(Arc<[u8]>, u64)>,
+    /// Bytes of the open subjects.
     bytes: usize,
+    /// Bytes of all places in the order.
+    held_bytes: usize,
     notes: u64,
     sweep_at: usize,
+    sweep_at_bytes: usize,
 }
 
 impl Replies {
@@ -55,6 +60,7 @@ impl Replies {
         let until_ns = (spec.expires_ns >= 0).then(|| now_ns.saturating_add(spec.expires_ns));
         let (key, left) = match self.open.remove_entry(reply) {
             Some((key, open)) => {
+                self.bytes = self.bytes.saturating_sub(key.len());
                 let left = match (open.left.filter(|_| open.is_alive(now_ns)), granted) {
                     (Some(left), Some(granted)) => Some(left.saturating_add(granted)),
                     (_, granted) => granted,
@@ -66,6 +72,7 @@ impl Replies {
         self.notes += 1;
         let noted = self.notes;
         self.bytes += reply.len();
+        self.held_bytes += reply.len();
         self.order.push_back((Arc::clone(&key), noted));
         self.open.insert(
             key,
@@ -75,7 +82,9 @@ impl Replies {
                 noted,
             },
         );
-        if self.order.len() > self.sweep_at.max(SWEEP_MIN) || self.bytes > REPLIES_BYTES_MAX {
+        if self.order.len() > self.sweep_at.max(SWEEP_MIN)
+            || self.held_bytes > self.sweep_at_bytes.max(SWEEP_MIN_BYTES)
+        {
             self.sweep(now_ns);
         }
         while self.open.len() > REPLIES_MAX || self.bytes > REPLIES_BYTES_MAX {
@@ -94,6 +103,7 @@ impl Replies {
         }
         if !open.is_alive(now_ns) {
             self.open.remove(reply);
+            self.bytes = self.bytes.saturating_sub(reply.len());
         }
         alive
     }
@@ -108,7 +118,8 @@ impl Replies {
         self.open.is_empty()
     }
 
-    /// Forgets everything used up, outdated or expired. Runs when the order has doubled since the last time.
+    /// Forgets everything used up, outdated or expired. Runs when the order has doubled since the last time,
+    /// so that its cost spreads over the notes in between.
     fn sweep(&mut self, now_ns: i64) {
         let Self { open, order, .. } = self;
         let mut bytes = 0;
@@ -119,25 +130,28 @@ impl Replies {
             current
         });
         self.bytes = bytes;
+        self.held_bytes = bytes;
         self.sweep_at = order.len().saturating_mul(2);
+        self.sweep_at_bytes = bytes.saturating_mul(2);
     }
 
     fn forget_oldest(&mut self) {
         let Some((reply, noted)) = self.order.pop_front() else {
             return;
         };
-        self.bytes = self.bytes.saturating_sub(reply.len());
+        self.held_bytes = self.held_bytes.saturating_sub(reply.len());
         if self
             .open
             .get(&reply)
             .is_some_and(|open| open.noted == noted)
         {
             self.open.remove(&reply);
+            self.bytes = self.bytes.saturating_sub(reply.len());
         }
     }
 
     #[cfg(test)]
-    pub(super) fn places(&self) -> usize {
-        self.order.len()
+    pub(super) fn places(&self) -> (usize, usize) {
+        (self.order.len(), self.held_bytes)
     }
 }
