@@ -3,6 +3,7 @@
 //! Nothing here opens a socket, starts a thread, reads a clock or touches Python. Time comes in as `now_ns`.
 #![forbid(unsafe_code)]
 
+pub mod permit;
 pub mod subject;
 pub mod codec;
 pub mod fib;

@@ -1,7 +1,7 @@
 """What a user may publish and subscribe to, as plain values (reference: security 9.1).
 
 Only the shape lives here. The check itself happens once per message and therefore in the engine
-(`engine/core/src/permit.rs`), which compiles these lists.
+(`engine/core/src/permit`), which compiles these lists.
 """
 
 from __future__ import annotations
