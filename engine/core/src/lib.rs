@@ -3,10 +3,21 @@
 //! Nothing here opens a socket, starts a thread, reads a clock or touches Python. Time comes in as `now_ns`.
 #![forbid(unsafe_code)]
 
-pub mod permit;
-pub mod subject;
+pub mod account;
 pub mod codec;
+pub mod conn;
+pub mod engine;
+pub mod errors;
+pub mod event;
 pub mod fib;
 pub mod hash;
-pub mod slab;
+pub mod mapping;
 pub mod outbuf;
+pub mod permit;
+mod publish;
+mod quote;
+pub mod slab;
+pub mod subject;
+mod subscribe;
+mod timers;
+mod trace;

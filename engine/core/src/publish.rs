@@ -42,6 +42,7 @@ struct Outlet<'a> {
     events: &'a mut Events,
     memory: &'a mut Vec<Vec<u8>>,
     pending_max: usize,
+    trace: bool,
     stall: bool,
     full: bool,
     out_msgs: u64,
@@ -213,6 +214,7 @@ impl Engine {
             events,
             memory,
             pending_max: settings.pending_max,
+            trace: settings.trace,
             stall: self.stall,
             full: self.full,
             out_msgs: 0,
@@ -232,9 +234,6 @@ impl Engine {
         totals.traffic.out_bytes += outlet.out_bytes;
         self.stall = outlet.stall;
         self.full = outlet.full;
-        if self.settings.trace {
-            self.trace_delivered(message.from, route_subs(self.accounts.get(message.account as usize), message.subject));
-        }
         delivered
     }
 
@@ -305,10 +304,6 @@ impl Engine {
         self.settle(now_ns);
         delivered
     }
-}
-
-fn route_subs<'a>(account: Option<&'a crate::account::Account>, subject: &[u8]) -> Option<&'a Route> {
-    account.and_then(|a| a.routes.find(subject).and_then(|r| a.routes.get(r)))
 }
 
 fn push_tail(out: &mut Vec<u8>, reply: &[u8], sizes: &[u8], body: &[u8]) {
@@ -432,6 +427,10 @@ impl Outlet<'_> {
             }
         }
         touch(self.touched, conn, target.conn);
+        if self.trace {
+            let line = [prefix.get(1..).unwrap_or(&[]), message.reply, b" ", message.sizes].concat();
+            self.events.push(Event::Trace { cid: conn.admission.cid, inbound: false, line: line.into(), body: None });
+        }
         let pending = conn.out.pending();
         if pending > YIELD_BYTES.min(self.pending_max / 2) {
             self.full = true;

@@ -3,7 +3,6 @@
 use crate::codec::client::Frame;
 use crate::engine::{Engine, TRACE_BYTES_MAX};
 use crate::event::Event;
-use crate::fib::Route;
 
 impl Engine {
     pub(crate) fn trace_in(&mut self, slot: u32, frame: &Frame<'_>) {
@@ -15,18 +14,6 @@ impl Engine {
     pub(crate) fn trace_out(&mut self, slot: u32, bytes: &[u8]) {
         let line = bytes.split(|&b| b == b'\r').next().unwrap_or(&[]);
         self.push_trace(slot, false, line.to_vec(), None);
-    }
-
-    pub(crate) fn trace_delivered(&mut self, _from: u32, route: Option<&Route>) {
-        let Some(route) = route else { return };
-        let targets: Vec<(u32, Vec<u8>)> = route
-            .plain
-            .iter()
-            .map(|target| (target.conn, route.prefix(target).get(1..).unwrap_or(&[]).to_vec()))
-            .collect();
-        for (slot, line) in targets {
-            self.push_trace(slot, false, line, None);
-        }
     }
 
     fn push_trace(&mut self, slot: u32, inbound: bool, mut line: Vec<u8>, body: Option<&[u8]>) {
