@@ -21,3 +21,4 @@ pub mod subject;
 mod subscribe;
 mod timers;
 mod trace;
+pub mod view;

@@ -1,1 +1,13 @@
 //! Threads, epoll and sockets around the core.
+//!
+//! One forwarding thread owns one `natsfleet_core::engine::Engine` and the sockets of its connections. The control plane
+//! talks to it through `Forwarder`: commands go in, events come out, each with its own wake-up descriptor.
+
+mod forwarder;
+mod io;
+mod poll;
+mod run;
+
+pub use forwarder::{Forwarder, Gone};
+pub use io::Link;
+pub use run::Run;

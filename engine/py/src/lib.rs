@@ -1,1 +1,19 @@
-//! Python bindings of the engine.
+//! Python bindings of the engine: batches of values in and out, no decisions.
+//!
+//! Everything that may wait for the forwarding thread lets go of the interpreter first.
+
+mod engine;
+mod events;
+mod permit;
+mod process;
+mod views;
+
+use pyo3::prelude::*;
+
+/// The native half of `services.shared.engine`.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<permit::Permit>()?;
+    process::register(module)
+}

@@ -1,0 +1,63 @@
+//! A connection's socket and what was read from it but not processed yet.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// How a connection's bytes travel.
+#[derive(Default)]
+pub enum Link {
+    /// NATS straight on the socket.
+    #[default]
+    Plain,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Traffic flows.
+    Open,
+    /// The core closed it; what is queued is still being written.
+    Finishing,
+    /// Our side is shut; the peer's last bytes are thrown away so that it can read ours.
+    Draining,
+}
+
+/// The drive's part of a connection.
+pub(crate) struct Io {
+    pub fd: OwnedFd,
+    pub cid: u64,
+    pub link: Link,
+    pub phase: Phase,
+    /// Input after the last whole frame.
+    pub partial: Vec<u8>,
+    /// Bytes that `partial` must have before it is worth looking at again.
+    pub need: usize,
+    /// Input is not read: the publisher rests, or the core waits for the control plane.
+    pub resting: bool,
+    pub wants_write: bool,
+    pub watched_read: bool,
+    pub watched_write: bool,
+    /// Bytes that may still be thrown away while draining.
+    pub drain_left: usize,
+}
+
+impl Io {
+    pub fn new(fd: OwnedFd, cid: u64, link: Link, input: Vec<u8>) -> Self {
+        Self {
+            fd,
+            cid,
+            link,
+            phase: Phase::Open,
+            partial: input,
+            need: 1,
+            resting: false,
+            wants_write: false,
+            watched_read: true,
+            watched_write: false,
+            drain_left: 1 << 20,
+        }
+    }
+
+    pub fn raw(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}

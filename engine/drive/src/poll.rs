@@ -1,0 +1,209 @@
+//! The few system calls that forwarding needs. All `unsafe` of the drive is here and says why it is sound.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// Most chunks that one write gathers (the kernel's limit).
+pub const CHUNKS_MAX: usize = 1024;
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// An epoll instance whose entries carry a number.
+pub struct Poll {
+    fd: OwnedFd,
+    events: Vec<libc::epoll_event>,
+}
+
+/// One readiness report.
+#[derive(Debug, Clone, Copy)]
+pub struct Ready {
+    /// The number that the descriptor was registered with.
+    pub token: u64,
+    /// There is something to read, or the peer is gone.
+    pub readable: bool,
+    /// There is room to write.
+    pub writable: bool,
+}
+
+impl Poll {
+    /// An empty instance that reports at most `batch` descriptors at a time.
+    pub fn new(batch: usize) -> io::Result<Self> {
+        // SAFETY: takes no pointers; the returned descriptor is ours alone.
+        let fd = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
+        Ok(Self { fd, events: vec![libc::epoll_event { events: 0, u64: 0 }; batch] })
+    }
+
+    fn control(&self, op: libc::c_int, fd: RawFd, token: u64, read: bool, write: bool) -> io::Result<()> {
+        let mut events = 0;
+        if read {
+            events |= libc::EPOLLIN | libc::EPOLLRDHUP;
+        }
+        if write {
+            events |= libc::EPOLLOUT;
+        }
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
+        // SAFETY: `event` lives for the whole call and the kernel copies it.
+        check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), op, fd, &mut event) }).map(drop)
+    }
+
+    /// Starts watching a descriptor.
+    pub fn add(&self, fd: RawFd, token: u64, read: bool, write: bool) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, token, read, write)
+    }
+
+    /// Changes what is watched for.
+    pub fn change(&self, fd: RawFd, token: u64, read: bool, write: bool) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, read, write)
+    }
+
+    /// Stops watching.
+    pub fn remove(&self, fd: RawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, false, false)
+    }
+
+    /// Waits until something is ready or `timeout_ns` is over (`None` waits for ever) and returns the reports.
+    pub fn wait(&mut self, timeout_ns: Option<u64>, into: &mut Vec<Ready>) -> io::Result<()> {
+        into.clear();
+        let timeout = match timeout_ns {
+            None => -1,
+            Some(ns) => ns.div_ceil(1_000_000).min(i32::MAX as u64) as libc::c_int,
+        };
+        // SAFETY: the kernel writes at most `events.len()` entries into a buffer of that size.
+        let count = unsafe {
+            libc::epoll_wait(self.fd.as_raw_fd(), self.events.as_mut_ptr(), self.events.len() as libc::c_int, timeout)
+        };
+        let count = match check(count) {
+            Ok(count) => count as usize,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error),
+        };
+        into.extend(self.events.iter().take(count).map(|event| {
+            let flags = event.events as libc::c_int;
+            Ready {
+                token: event.u64,
+                readable: flags & (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) != 0,
+                writable: flags & (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) != 0,
+            }
+        }));
+        Ok(())
+    }
+}
+
+/// A counter that wakes a poller.
+pub struct Wake(OwnedFd);
+
+impl Wake {
+    /// A wake-up that is not raised.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: takes no pointers; the returned descriptor is ours alone.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?) }))
+    }
+
+    /// The descriptor that becomes readable.
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Raises it. A full counter is raised already.
+    pub fn raise(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: writes eight bytes from an array of eight.
+        unsafe { libc::write(self.fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Lowers it.
+    pub fn lower(&self) {
+        let mut count = [0u8; 8];
+        // SAFETY: reads eight bytes into an array of eight.
+        unsafe { libc::read(self.fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}
+
+/// Reads into `into`; `Ok(0)` is the end of the stream.
+pub fn receive(fd: RawFd, into: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the kernel writes at most `into.len()` bytes into a slice of that length.
+    let count = unsafe { libc::recv(fd, into.as_mut_ptr().cast(), into.len(), libc::MSG_DONTWAIT) };
+    if count < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(count as usize)
+    }
+}
+
+/// A list of chunks for one gathering write.
+#[derive(Default)]
+pub struct Gather {
+    parts: Vec<libc::iovec>,
+    bytes: usize,
+}
+
+// SAFETY: the pointers are only followed by `send`, whose caller vouches for them; a list that moves to another thread
+// between two uses is empty or will be cleared first.
+unsafe impl Send for Gather {}
+
+impl Gather {
+    /// Forgets all chunks.
+    pub fn clear(&mut self) {
+        self.parts.clear();
+        self.bytes = 0;
+    }
+
+    /// Adds a chunk; false when no more fit. The caller keeps `part` alive until `send`.
+    pub fn push(&mut self, part: &[u8]) -> bool {
+        if !part.is_empty() {
+            self.parts.push(libc::iovec { iov_base: part.as_ptr() as *mut libc::c_void, iov_len: part.len() });
+            self.bytes += part.len();
+        }
+        self.parts.len() < CHUNKS_MAX
+    }
+
+    /// Bytes of all chunks.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Writes as much as the socket takes.
+    ///
+    /// # Safety
+    /// Every slice given to `push` since `clear` must still be alive and unchanged.
+    pub unsafe fn send(&self, fd: RawFd) -> io::Result<usize> {
+        // SAFETY: an all-zero msghdr is a valid empty one.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = self.parts.as_ptr() as *mut libc::iovec;
+        message.msg_iovlen = self.parts.len();
+        // SAFETY: the iovec array and, by the caller's promise, what it points to are alive; the kernel only reads them.
+        let count = unsafe { libc::sendmsg(fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        if count < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(count as usize)
+        }
+    }
+}
+
+/// Ends our side of the stream; the peer can still be heard.
+pub fn shut_write(fd: RawFd) {
+    // SAFETY: takes no pointers.
+    unsafe { libc::shutdown(fd, libc::SHUT_WR) };
+}
+
+/// Small writes leave at once.
+pub fn set_no_delay(fd: RawFd) {
+    let on: libc::c_int = 1;
+    // SAFETY: the option value is a c_int that lives for the call. Fails harmlessly on sockets that are not TCP.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_NODELAY,
+            std::ptr::from_ref(&on).cast(),
+            std::mem::size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+}

@@ -1,0 +1,436 @@
+//! The forwarding loop: read, feed, flush; one connection after another, one batch after another.
+//!
+//! What was measured and is relied on: one read of up to a block, then one gathered write to each touched receiver, keeps
+//! output following input; a short busy poll after work saves a sleep and a wake-up on every request.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Instant;
+
+use natsfleet_core::conn::Admission;
+use natsfleet_core::engine::Engine;
+use natsfleet_core::errors::CloseReason;
+use natsfleet_core::outbuf::BORROW_MIN;
+
+use crate::forwarder::Shared;
+use crate::io::{Io, Link, Phase};
+use crate::poll::{receive, set_no_delay, shut_write, Gather, Poll, Ready};
+
+/// Bytes read at a time.
+const BLOCK_BYTES: usize = 256 << 10;
+/// Readiness reports a batch.
+const BATCH: usize = 256;
+/// An unfinished frame of at least this size is collected in the connection's own memory.
+const OWN_PARTIAL_MIN: usize = 64 << 10;
+/// How long to poll before sleeping, after work.
+const SPIN_NS: u64 = 20_000;
+/// How long a publisher rests when a receiver is nearly full.
+const REST_NS: u64 = 10_000_000;
+/// Input for which a publisher rests that long; more input, more rest.
+const REST_BYTES: u64 = 64 << 10;
+/// How long a closing connection gets to take what is queued, and then to finish talking.
+const FINISH_NS: u64 = 1_000_000_000;
+const DRAIN_NS: u64 = 500_000_000;
+/// Descriptor number of the wake-up among slots.
+const WAKE_TOKEN: u64 = u64::MAX;
+
+/// The state of a forwarding thread. Commands of the control plane get it between two batches.
+pub struct Run {
+    engine: Engine,
+    shared: Arc<Shared>,
+    poll: Poll,
+    ios: Vec<Option<Io>>,
+    block: Vec<u8>,
+    gather: Gather,
+    touched: Vec<u32>,
+    timers: BinaryHeap<Reverse<(u64, u32, u64)>>,
+    start: Instant,
+    now_ns: u64,
+}
+
+impl Run {
+    pub(crate) fn new(engine: Engine, shared: Arc<Shared>) -> io::Result<Self> {
+        let poll = Poll::new(BATCH)?;
+        poll.add(shared.wake_thread.fd(), WAKE_TOKEN, true, false)?;
+        Ok(Self {
+            engine,
+            shared,
+            poll,
+            ios: Vec::new(),
+            block: vec![0; BLOCK_BYTES],
+            gather: Gather::default(),
+            touched: Vec::new(),
+            timers: BinaryHeap::new(),
+            start: Instant::now(),
+            now_ns: 1,
+        })
+    }
+
+    /// The core, for commands and questions.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The time of the current batch, in nanoseconds since the thread was made.
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn read_clock(&mut self) {
+        self.now_ns = self.start.elapsed().as_nanos() as u64 + 1;
+    }
+
+    /// Forwards until told to stop.
+    pub(crate) fn forward(&mut self) {
+        let mut ready = Vec::with_capacity(BATCH);
+        let mut busy_until = 0;
+        while !self.shared.stop.load(Ordering::Acquire) {
+            let timeout = if self.now_ns < busy_until { Some(0) } else { self.sleep_ns() };
+            if let Err(error) = self.poll.wait(timeout, &mut ready) {
+                panic!("epoll_wait: {error}");
+            }
+            self.read_clock();
+            if !ready.is_empty() {
+                busy_until = self.now_ns + SPIN_NS;
+            }
+            for report in &ready {
+                self.serve(*report);
+            }
+            self.obey();
+            self.run_timers();
+            if self.engine.has_touched() {
+                self.flush_all(&[]);
+            }
+            if !self.engine.events().is_empty() {
+                self.shared.hand_up(self.engine.events());
+            }
+        }
+    }
+
+    fn sleep_ns(&self) -> Option<u64> {
+        let own = self.timers.peek().map(|Reverse((due, _, _))| *due);
+        let core = self.engine.next_due_ns();
+        let due = match (own, core) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b)?,
+        };
+        Some(due.saturating_sub(self.now_ns))
+    }
+
+    fn obey(&mut self) {
+        for command in self.shared.take_commands() {
+            command(self);
+        }
+    }
+
+    fn run_timers(&mut self) {
+        while let Some(&Reverse((due, slot, cid))) = self.timers.peek() {
+            if due > self.now_ns {
+                break;
+            }
+            self.timers.pop();
+            let Some(io) = self.io(slot).filter(|io| io.cid == cid) else { continue };
+            match io.phase {
+                Phase::Open if io.resting => self.resume(slot),
+                Phase::Open => {}
+                Phase::Finishing | Phase::Draining => self.end(slot),
+            }
+        }
+        self.engine.tick(self.now_ns);
+    }
+
+    fn set_timer(&mut self, slot: u32, after_ns: u64) {
+        if let Some(cid) = self.io(slot).map(|io| io.cid) {
+            self.timers.push(Reverse((self.now_ns + after_ns, slot, cid)));
+        }
+    }
+
+    fn io(&mut self, slot: u32) -> Option<&mut Io> {
+        self.ios.get_mut(slot as usize).and_then(Option::as_mut)
+    }
+
+    /// Takes a connection over from the control plane, with what was read from it already.
+    pub fn adopt(&mut self, fd: OwnedFd, link: Link, admission: Admission, input: Vec<u8>) -> io::Result<()> {
+        let cid = admission.cid;
+        set_no_delay(std::os::fd::AsRawFd::as_raw_fd(&fd));
+        let slot = self.engine.open(admission, self.now_ns);
+        let io = Io::new(fd, cid, link, input);
+        let raw = io.raw();
+        if self.ios.len() <= slot as usize {
+            self.ios.resize_with(slot as usize + 1, || None);
+        }
+        if let Some(place) = self.ios.get_mut(slot as usize) {
+            *place = Some(io);
+        }
+        if let Err(error) = self.poll.add(raw, u64::from(slot), true, false) {
+            self.engine.lost(slot, CloseReason::ReadError, &error.to_string());
+            self.end(slot);
+            return Err(error);
+        }
+        self.take_partial(slot);
+        Ok(())
+    }
+
+    /// The core may go on with a connection that waited for the control plane.
+    pub fn resume_cid(&mut self, cid: u64) {
+        if let Some(slot) = self.engine.slot_of(cid) {
+            self.resume(slot);
+        }
+    }
+
+    fn resume(&mut self, slot: u32) {
+        if self.engine.conn(slot).is_some_and(|conn| conn.paused()) {
+            return;
+        }
+        if let Some(io) = self.io(slot) {
+            io.resting = false;
+        }
+        self.watch(slot);
+        self.take_partial(slot);
+    }
+
+    /// Processes input that is already here.
+    fn take_partial(&mut self, slot: u32) {
+        let Some(io) = self.io(slot).filter(|io| io.phase == Phase::Open && !io.partial.is_empty()) else { return };
+        let input = std::mem::take(&mut io.partial);
+        self.process(slot, &input);
+        self.flush_all(&[]);
+    }
+
+    fn serve(&mut self, report: Ready) {
+        if report.token == WAKE_TOKEN {
+            self.shared.wake_thread.lower();
+            return;
+        }
+        let slot = report.token as u32;
+        if report.writable {
+            self.flush(slot, &[]);
+        }
+        if !report.readable {
+            return;
+        }
+        match self.io(slot).map(|io| (io.phase, io.resting)) {
+            Some((Phase::Open, false)) => self.read(slot),
+            Some((Phase::Draining, _)) => self.drain(slot),
+            Some((Phase::Open, true) | (Phase::Finishing, _)) => self.look_for_end(slot),
+            None => {}
+        }
+    }
+
+    fn read(&mut self, slot: u32) {
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let fd = io.raw();
+        if io.partial.len() >= OWN_PARTIAL_MIN || io.need >= OWN_PARTIAL_MIN {
+            self.read_into_partial(slot);
+            return;
+        }
+        let carried = io.partial.len();
+        let mut block = std::mem::take(&mut self.block);
+        block[..carried].copy_from_slice(&io.partial);
+        match receive(fd, &mut block[carried..]) {
+            Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
+            Ok(count) => {
+                io.partial = Vec::new();
+                self.process(slot, &block[..carried + count]);
+            }
+            Err(error) => self.read_failed(slot, &error),
+        }
+        self.block = block;
+    }
+
+    /// A large frame comes in: it is collected where it will be processed, and only looked at when whole.
+    fn read_into_partial(&mut self, slot: u32) {
+        let Some(io) = self.io(slot) else { return };
+        let have = io.partial.len();
+        let want = io.need.saturating_sub(have).clamp(OWN_PARTIAL_MIN, BLOCK_BYTES);
+        io.partial.resize(have + want, 0);
+        match receive(io.raw(), &mut io.partial[have..]) {
+            Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
+            Ok(count) => {
+                io.partial.truncate(have + count);
+                if io.partial.len() >= io.need {
+                    let input = std::mem::take(&mut io.partial);
+                    self.process(slot, &input);
+                }
+            }
+            Err(error) => {
+                io.partial.truncate(have);
+                self.read_failed(slot, &error);
+            }
+        }
+    }
+
+    fn read_failed(&mut self, slot: u32, error: &io::Error) {
+        if error.kind() != io::ErrorKind::WouldBlock && error.kind() != io::ErrorKind::Interrupted {
+            self.peer_gone(slot, CloseReason::ReadError, &error.to_string());
+        }
+    }
+
+    fn peer_gone(&mut self, slot: u32, reason: CloseReason, detail: &str) {
+        self.engine.lost(slot, reason, detail);
+        self.end(slot);
+    }
+
+    /// Feeds input to the core and flushes its effects. What remains is kept with the connection.
+    fn process(&mut self, slot: u32, input: &[u8]) {
+        let mut at = 0;
+        let mut need = 1;
+        let mut stall = false;
+        while at < input.len() {
+            let fed = self.engine.feed(slot, input, at, self.now_ns);
+            at += fed.used;
+            need = fed.need;
+            stall |= fed.stall;
+            if input.len() >= BORROW_MIN || fed.need == 0 {
+                self.flush_all(input);
+            }
+            if need != 0 || self.engine.conn(slot).is_none_or(|conn| conn.paused()) {
+                break;
+            }
+        }
+        let paused = self.engine.conn(slot).is_some_and(|conn| conn.paused());
+        let Some(io) = self.io(slot) else { return };
+        if io.phase != Phase::Open {
+            return;
+        }
+        if at < input.len() {
+            io.partial = input[at..].to_vec();
+        }
+        io.need = need;
+        if paused || stall {
+            io.resting = true;
+            self.watch(slot);
+            if !paused {
+                self.set_timer(slot, REST_NS * (input.len() as u64).div_ceil(REST_BYTES));
+            }
+        }
+    }
+
+    /// Flushes every touched connection once. `input` is what borrowed output points into.
+    fn flush_all(&mut self, input: &[u8]) {
+        let mut touched = std::mem::take(&mut self.touched);
+        while self.engine.has_touched() {
+            self.engine.take_touched(&mut touched);
+            for &slot in &touched {
+                self.flush(slot, input);
+            }
+        }
+        self.touched = touched;
+    }
+
+    fn flush(&mut self, slot: u32, input: &[u8]) {
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        if io.phase == Phase::Draining {
+            return;
+        }
+        let fd = io.raw();
+        let mut full = false;
+        let mut failed = None;
+        while let Some(conn) = self.engine.conn(slot) {
+            if conn.out().is_empty() {
+                break;
+            }
+            self.gather.clear();
+            conn.out().chunks(input, |part| self.gather.push(part));
+            // SAFETY: the chunks borrow from the connection's buffer and from `input`; neither changes before this returns.
+            match unsafe { self.gather.send(fd) } {
+                Ok(written) => {
+                    full = written < self.gather.bytes();
+                    self.engine.wrote(slot, written, self.now_ns);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => full = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => failed = Some(error),
+            }
+            if full || failed.is_some() {
+                break;
+            }
+        }
+        if let Some(error) = failed {
+            self.peer_gone(slot, CloseReason::WriteError, &error.to_string());
+            return;
+        }
+        self.engine.flushed(slot, input, self.now_ns);
+        if let Some(io) = self.io(slot) {
+            io.wants_write = full;
+        }
+        self.watch(slot);
+        self.finish_if_closing(slot);
+    }
+
+    /// Brings the poll's watch in line with what the connection waits for.
+    fn watch(&mut self, slot: u32) {
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let read = !io.resting && io.phase != Phase::Finishing;
+        if read == io.watched_read && io.wants_write == io.watched_write {
+            return;
+        }
+        io.watched_read = read;
+        io.watched_write = io.wants_write;
+        // Fails only for a descriptor that is not registered, and every open one is.
+        let _ = self.poll.change(io.raw(), u64::from(slot), read, io.wants_write);
+    }
+
+    /// Moves a connection that the core closed towards its end.
+    fn finish_if_closing(&mut self, slot: u32) {
+        let Some(reason) = self.engine.conn(slot).and_then(|conn| conn.closing()) else { return };
+        let empty = self.engine.conn(slot).is_some_and(|conn| conn.out().is_empty());
+        let slow = matches!(reason, CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline);
+        let Some(io) = self.io(slot) else { return };
+        match io.phase {
+            _ if slow => self.end(slot),
+            Phase::Draining => {}
+            _ if empty => {
+                io.phase = Phase::Draining;
+                io.resting = false;
+                io.partial = Vec::new();
+                shut_write(io.raw());
+                self.watch(slot);
+                self.set_timer(slot, DRAIN_NS);
+            }
+            Phase::Open => {
+                io.phase = Phase::Finishing;
+                self.watch(slot);
+                self.set_timer(slot, FINISH_NS);
+            }
+            Phase::Finishing => {}
+        }
+    }
+
+    /// Throws away what the peer still says, until it ends the stream or the patience is used up.
+    fn drain(&mut self, slot: u32) {
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        match receive(io.raw(), &mut self.block) {
+            Ok(count) if count > 0 && count < io.drain_left => io.drain_left -= count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => self.end(slot),
+        }
+    }
+
+    /// A connection that is not being read from reports something: only an error or hang-up counts.
+    fn look_for_end(&mut self, slot: u32) {
+        let Some(io) = self.io(slot) else { return };
+        let mut probe = [0u8; 1];
+        // SAFETY: peeks at most one byte into an array of one.
+        let count = unsafe {
+            libc::recv(io.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+        };
+        if count == 0 {
+            self.peer_gone(slot, CloseReason::ClientClosed, "");
+        } else if count < 0 && io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock {
+            self.peer_gone(slot, CloseReason::ReadError, "connection reset");
+        }
+    }
+
+    /// Ends the socket and forgets the connection.
+    fn end(&mut self, slot: u32) {
+        if let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::take) {
+            let _ = self.poll.remove(io.raw());
+        }
+        self.engine.forget(slot);
+    }
+}

@@ -1,0 +1,254 @@
+//! The forwarding thread as a Python object.
+
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use natsfleet_core::conn::{Admission, Wishes};
+use natsfleet_core::engine::Settings;
+use natsfleet_core::errors::CloseReason;
+use natsfleet_drive::{Forwarder, Gone, Link};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::permit::Permit;
+use crate::{events, views};
+
+/// Owns the sockets and subscriptions of admitted connections.
+#[pyclass]
+pub struct Engine {
+    forwarder: Forwarder,
+}
+
+fn gone(_: Gone) -> PyErr {
+    PyRuntimeError::new_err("the forwarding thread is gone")
+}
+
+fn reason(code: u8) -> PyResult<CloseReason> {
+    CloseReason::from_code(code).ok_or_else(|| PyValueError::new_err(format!("no close reason has the number {code}")))
+}
+
+/// Limits for all connections, as keyword arguments from Python.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Limits {
+    control_line_max: usize,
+    pending_max: usize,
+    pending_total_max: usize,
+    write_deadline_ns: u64,
+    ping_max: u32,
+    sub_tokens_max: u32,
+    trace: bool,
+}
+
+impl From<Limits> for Settings {
+    fn from(l: Limits) -> Self {
+        Self {
+            control_line_max: l.control_line_max,
+            pending_max: l.pending_max,
+            pending_total_max: l.pending_total_max,
+            write_deadline_ns: l.write_deadline_ns,
+            ping_max: l.ping_max,
+            sub_tokens_max: l.sub_tokens_max,
+            trace: l.trace,
+        }
+    }
+}
+
+/// What admission decided, as a mapping from Python.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Decided {
+    cid: u64,
+    account: u32,
+    permit: Option<Py<Permit>>,
+    verbose: bool,
+    pedantic: bool,
+    echo: bool,
+    headers: bool,
+    no_responders: bool,
+    payload_max: u64,
+    subs_max: u32,
+    ping_interval_ns: u64,
+    first_pong_info: Vec<u8>,
+    about: Vec<u8>,
+    system: bool,
+}
+
+impl From<Decided> for Admission {
+    fn from(d: Decided) -> Self {
+        Self {
+            cid: d.cid,
+            account: d.account,
+            permit: d.permit.map(|p| Arc::clone(&p.get().0)),
+            wishes: Wishes {
+                verbose: d.verbose,
+                pedantic: d.pedantic,
+                echo: d.echo,
+                headers: d.headers,
+                no_responders: d.no_responders,
+            },
+            payload_max: d.payload_max,
+            subs_max: d.subs_max,
+            ping_interval_ns: d.ping_interval_ns,
+            first_pong_info: d.first_pong_info.into(),
+            about: d.about.into(),
+            system: d.system,
+        }
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(limits: Limits, seed: u64) -> PyResult<Self> {
+        Ok(Self { forwarder: Forwarder::start(limits.into(), seed)? })
+    }
+
+    /// The descriptor that becomes readable when there are events.
+    fn events_fd(&self) -> RawFd {
+        self.forwarder.events_fd()
+    }
+
+    /// Takes up to `max` events as tuples.
+    fn events<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.forwarder.events(max).into_iter().map(|event| events::to_python(py, event)).collect()
+    }
+
+    /// How many events were dropped because nobody took them.
+    fn dropped_events(&self) -> u64 {
+        self.forwarder.dropped_events()
+    }
+
+    /// Replaces the limits.
+    fn configure(&self, limits: Limits) {
+        let settings = limits.into();
+        self.forwarder.tell(move |run| run.engine().set_settings(settings));
+    }
+
+    /// Makes an account known by its number.
+    fn install_account(&self, number: u32) {
+        self.forwarder.tell(move |run| run.engine().install_account(number, None));
+    }
+
+    /// Takes over a connected socket, of which `input` was read already.
+    fn adopt(&self, fd: RawFd, decided: Decided, input: Vec<u8>) {
+        // SAFETY: the caller gives the descriptor away and does not use it again.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let admission = decided.into();
+        self.forwarder.tell(move |run| {
+            // A socket that cannot be watched is closed, which its close event reports.
+            let _ = run.adopt(fd, Link::Plain, admission, input);
+        });
+    }
+
+    /// Goes on with a connection whose second CONNECT was accepted.
+    fn readmit(&self, decided: Decided) {
+        let admission: Admission = decided.into();
+        self.forwarder.tell(move |run| {
+            let (cid, now_ns) = (admission.cid, run.now_ns());
+            run.engine().readmit(cid, admission, now_ns);
+            run.resume_cid(cid);
+        });
+    }
+
+    /// Closes a connection, with an `-ERR` first if `text` is given.
+    #[pyo3(signature = (cid, code, text=None))]
+    fn close(&self, cid: u64, code: u8, text: Option<String>) -> PyResult<()> {
+        let reason = reason(code)?;
+        self.forwarder.tell(move |run| run.engine().close(cid, reason, text.as_deref()));
+        Ok(())
+    }
+
+    /// Sends an INFO line to connections that want them.
+    fn announce(&self, cids: Vec<u64>, info: Vec<u8>) {
+        self.forwarder.tell(move |run| cids.into_iter().for_each(|cid| run.engine().announce(cid, &info)));
+    }
+
+    /// Replaces what a connection may do; returns the subscriptions that were removed, for the log.
+    fn set_permit(&self, py: Python<'_>, cid: u64, permit: Option<Py<Permit>>) -> PyResult<Vec<String>> {
+        let permit = permit.map(|p| Arc::clone(&p.get().0));
+        py.detach(|| self.forwarder.ask(move |run| run.engine().set_permit(cid, permit))).map_err(gone)
+    }
+
+    /// Changes a connection's limits.
+    fn set_limits(&self, cid: u64, payload_max: u64, subs_max: u32) {
+        self.forwarder.tell(move |run| {
+            run.engine().set_limits(cid, payload_max, subs_max);
+            run.engine().close_if_over_subs(cid);
+        });
+    }
+
+    /// Asks for what is published on a subject; it arrives as `deliver` events with `tag`.
+    #[pyo3(signature = (account, subject, tag, queue=None))]
+    fn subscribe(&self, account: u32, subject: Vec<u8>, tag: u64, queue: Option<Vec<u8>>) {
+        self.forwarder.tell(move |run| {
+            run.engine().subscribe_internal(account, &subject, queue.as_deref(), tag);
+        });
+    }
+
+    /// Ends what `subscribe` asked for.
+    fn unsubscribe(&self, tag: u64) {
+        self.forwarder.tell(move |run| run.engine().unsubscribe_internal(tag));
+    }
+
+    /// Publishes messages `(account, subject, reply, header_bytes, body)`.
+    fn publish(&self, messages: Vec<(u32, Vec<u8>, Vec<u8>, usize, Vec<u8>)>) {
+        self.forwarder.tell(move |run| {
+            for (account, subject, reply, header_bytes, body) in messages {
+                let now_ns = run.now_ns();
+                run.engine().publish_internal(account, &subject, &reply, header_bytes, &body, now_ns);
+            }
+        });
+    }
+
+    /// Counters of the whole engine.
+    fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (totals, now_ns) =
+            py.detach(|| self.forwarder.ask(|run| (run.engine().totals(), run.now_ns()))).map_err(gone)?;
+        let dict = PyDict::new(py);
+        dict.set_item("in_msgs", totals.traffic.in_msgs)?;
+        dict.set_item("in_bytes", totals.traffic.in_bytes)?;
+        dict.set_item("out_msgs", totals.traffic.out_msgs)?;
+        dict.set_item("out_bytes", totals.traffic.out_bytes)?;
+        dict.set_item("slow_consumers", totals.slow_consumers)?;
+        dict.set_item("stale_connections", totals.stale_connections)?;
+        dict.set_item("subscriptions", totals.subs)?;
+        dict.set_item("connections", totals.conns)?;
+        dict.set_item("stuck_bytes", totals.stuck_bytes)?;
+        dict.set_item("now_ns", now_ns)?;
+        Ok(dict)
+    }
+
+    /// Views of all connections, or of one.
+    #[pyo3(signature = (cid=None))]
+    fn connections<'py>(&self, py: Python<'py>, cid: Option<u64>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = py
+            .detach(|| {
+                self.forwarder.ask(move |run| match cid {
+                    Some(cid) => run.engine().conn_view(cid).into_iter().collect(),
+                    None => run.engine().conn_views(),
+                })
+            })
+            .map_err(gone)?;
+        found.iter().map(|view| views::conn(py, view)).collect()
+    }
+
+    /// Views of the subscriptions of one connection, or of all.
+    #[pyo3(signature = (cid=None))]
+    fn subscriptions<'py>(&self, py: Python<'py>, cid: Option<u64>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = py.detach(|| self.forwarder.ask(move |run| run.engine().sub_views(cid))).map_err(gone)?;
+        found.iter().map(|view| views::sub(py, view)).collect()
+    }
+
+    /// `((in_msgs, in_bytes, out_msgs, out_bytes), subscriptions)` of an account.
+    fn account(&self, py: Python<'_>, number: u32) -> PyResult<Option<((u64, u64, u64, u64), usize)>> {
+        let view = py.detach(|| self.forwarder.ask(move |run| run.engine().account_view(number))).map_err(gone)?;
+        Ok(view.map(|(traffic, subs)| (events::four(&traffic), subs)))
+    }
+
+    /// Ends the forwarding thread; every socket is closed.
+    fn stop(&mut self, py: Python<'_>) {
+        py.detach(|| self.forwarder.stop());
+    }
+}
