@@ -61,6 +61,8 @@ pub struct Admission {
     pub about: Box<[u8]>,
     /// True when the account is the system account.
     pub system: bool,
+    /// Nothing but CONNECT is accepted, and only within this time (0: without limit). `None` once that is settled.
+    pub connect_within_ns: Option<u64>,
 }
 
 /// Traffic of a connection. Bytes are header and payload, without protocol lines (reference: wire protocol 8.6).
@@ -106,6 +108,7 @@ pub struct Conn {
     pub(crate) opened_ns: u64,
     pub(crate) last_in_ns: u64,
     pub(crate) ping_due_ns: u64,
+    pub(crate) connect_due_ns: u64,
     pub(crate) timer_ns: u64,
     /// Bytes that did not fit into the socket at the last flush, and since when nothing moved.
     pub(crate) stuck: usize,
@@ -133,6 +136,7 @@ impl Conn {
             opened_ns: now_ns,
             last_in_ns: now_ns,
             ping_due_ns: 0,
+            connect_due_ns: 0,
             timer_ns: 0,
             stuck: 0,
             stuck_since_ns: 0,

@@ -164,6 +164,7 @@ impl Engine {
             first_pong_info: Box::default(),
             about: Box::default(),
             system: true,
+            connect_within_ns: None,
         }
     }
 
@@ -195,7 +196,7 @@ impl Engine {
         let slot = self.conns.insert(Conn::new(Kind::Client, admission, self.seed ^ cid, now_ns));
         self.by_cid.insert(cid, slot);
         self.totals.conns += 1;
-        self.start_pings(slot, now_ns);
+        self.start_timers(slot, now_ns);
         slot
     }
 
@@ -240,6 +241,9 @@ impl Engine {
             }
             _ => return Fed { used: buffer.len() - base, need: 1, stall: false },
         };
+        if self.refuse_unconnected(slot, buffer.get(base)) {
+            return Fed { used: buffer.len() - base, need: 1, stall: false };
+        }
         while at < buffer.len() {
             match next_frame(buffer.get(at..).unwrap_or(&[]), &limits) {
                 Next::Frame(frame, used) => {
@@ -327,6 +331,18 @@ impl Engine {
         }
     }
 
+    /// Where authentication is required, anything but CONNECT ends the connection at its first byte
+    /// (reference: security 1.3).
+    fn refuse_unconnected(&mut self, slot: u32, first: Option<&u8>) -> bool {
+        let waits = self.conns.get(slot).is_some_and(|conn| conn.admission.connect_within_ns.is_some());
+        if !waits || first.is_none_or(|b| b.eq_ignore_ascii_case(&b'C')) {
+            return false;
+        }
+        let text = errors::AUTHORIZATION_VIOLATION;
+        self.close_now(slot, CloseReason::AuthenticationFailure, Some(text), "authentication error");
+        true
+    }
+
     fn connect(&mut self, slot: u32, json: &[u8]) {
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.paused = true;
@@ -348,7 +364,7 @@ impl Engine {
         if verbose {
             self.send(slot, b"+OK\r\n");
         }
-        self.start_pings(slot, now_ns);
+        self.start_timers(slot, now_ns);
         Some(slot)
     }
 

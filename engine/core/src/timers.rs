@@ -7,12 +7,23 @@ use crate::errors::{self, CloseReason};
 
 /// First ping after CONNECT, unless the interval is shorter. Up to a fifth is added at random.
 const FIRST_PING_NS: u64 = 2_000_000_000;
+/// How often a connection is looked at that is over its time to CONNECT but waits for the control plane.
+const PATIENCE_NS: u64 = 100_000_000;
 /// A round trip time older than this is measured again although the client is active.
 const RTT_AGE_MAX_NS: u64 = 3_600_000_000_000;
 
 impl Engine {
-    pub(crate) fn start_pings(&mut self, slot: u32, now_ns: u64) {
+    /// Sets what a newly admitted connection is watched for: first the time to CONNECT, then pings.
+    pub(crate) fn start_timers(&mut self, slot: u32, now_ns: u64) {
         let Some(conn) = self.conns.get_mut(slot) else { return };
+        conn.connect_due_ns = 0;
+        if let Some(within) = conn.admission.connect_within_ns {
+            if within > 0 {
+                conn.connect_due_ns = now_ns + within;
+                self.set_timer(slot, now_ns + within);
+            }
+            return;
+        }
         let interval = conn.admission.ping_interval_ns;
         if interval == 0 {
             return;
@@ -65,11 +76,16 @@ impl Engine {
             self.doomed.push((slot, CloseReason::SlowConsumerWriteDeadline));
             return;
         }
+        if conn.connect_due_ns != 0 && conn.connect_due_ns <= now_ns && !conn.paused {
+            let text = errors::AUTHENTICATION_TIMEOUT;
+            self.close_now(slot, CloseReason::AuthenticationTimeout, Some(text), "authentication timeout");
+            return;
+        }
         if conn.ping_due_ns != 0 && conn.ping_due_ns <= now_ns {
             self.ping_due(slot, now_ns);
         }
         let Some(conn) = self.conns.get(slot).filter(|conn| conn.closing.is_none()) else { return };
-        let mut due = conn.ping_due_ns;
+        let mut due = if conn.connect_due_ns != 0 { conn.connect_due_ns.max(now_ns + PATIENCE_NS) } else { conn.ping_due_ns };
         if conn.stuck > 0 {
             let write = conn.stuck_since_ns.saturating_add(deadline).max(now_ns + 1);
             due = if due == 0 { write } else { due.min(write) };

@@ -73,6 +73,7 @@ struct Decided {
     first_pong_info: Vec<u8>,
     about: Vec<u8>,
     system: bool,
+    connect_within_ns: Option<u64>,
 }
 
 impl From<Decided> for Admission {
@@ -94,6 +95,7 @@ impl From<Decided> for Admission {
             first_pong_info: d.first_pong_info.into(),
             about: d.about.into(),
             system: d.system,
+            connect_within_ns: d.connect_within_ns,
         }
     }
 }
