@@ -22,3 +22,4 @@ mod subscribe;
 mod timers;
 mod trace;
 pub mod view;
+pub mod ws;
