@@ -2,13 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// How a connection's bytes travel.
-#[derive(Default)]
-pub enum Link {
-    /// NATS straight on the socket.
-    #[default]
-    Plain,
-}
+use crate::link::Link;
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +19,8 @@ pub(crate) enum Phase {
 pub(crate) struct Io {
     pub fd: OwnedFd,
     pub cid: u64,
-    pub link: Link,
+    /// The layers below NATS, if there are any.
+    pub link: Option<Box<Link>>,
     pub phase: Phase,
     /// Input after the last whole frame.
     pub partial: Vec<u8>,
@@ -41,7 +36,7 @@ pub(crate) struct Io {
 }
 
 impl Io {
-    pub fn new(fd: OwnedFd, cid: u64, link: Link, input: Vec<u8>) -> Self {
+    pub fn new(fd: OwnedFd, cid: u64, link: Option<Box<Link>>, input: Vec<u8>) -> Self {
         Self {
             fd,
             cid,

@@ -5,9 +5,11 @@
 
 mod forwarder;
 mod io;
+mod link;
 mod poll;
 mod run;
+pub mod tls;
 
 pub use forwarder::{Forwarder, Gone};
-pub use io::Link;
+pub use link::Link;
 pub use run::Run;

@@ -17,7 +17,8 @@ use natsfleet_core::errors::CloseReason;
 use natsfleet_core::outbuf::BORROW_MIN;
 
 use crate::forwarder::Shared;
-use crate::io::{Io, Link, Phase};
+use crate::io::{Io, Phase};
+use crate::link::{Ended, Link, Workbench, BATCH_BYTES};
 use crate::poll::{receive, set_no_delay, shut_write, Gather, Poll, Ready};
 
 /// Bytes read at a time.
@@ -45,6 +46,8 @@ pub struct Run {
     poll: Poll,
     ios: Vec<Option<Io>>,
     block: Vec<u8>,
+    clear: Vec<u8>,
+    bench: Workbench,
     gather: Gather,
     touched: Vec<u32>,
     timers: BinaryHeap<Reverse<(u64, u32, u64)>>,
@@ -62,6 +65,8 @@ impl Run {
             poll,
             ios: Vec::new(),
             block: vec![0; BLOCK_BYTES],
+            clear: Vec::new(),
+            bench: Workbench::default(),
             gather: Gather::default(),
             touched: Vec::new(),
             timers: BinaryHeap::new(),
@@ -154,11 +159,20 @@ impl Run {
     }
 
     /// Takes a connection over from the control plane, with what was read from it already.
-    pub fn adopt(&mut self, fd: OwnedFd, link: Link, admission: Admission, input: Vec<u8>) -> io::Result<()> {
+    /// With layers (`link`), `input` is what came from the socket, still encoded.
+    pub fn adopt(
+        &mut self,
+        fd: OwnedFd,
+        link: Option<Box<Link>>,
+        admission: Admission,
+        mut input: Vec<u8>,
+    ) -> io::Result<()> {
         let cid = admission.cid;
         set_no_delay(std::os::fd::AsRawFd::as_raw_fd(&fd));
         let slot = self.engine.open(admission, self.now_ns);
-        let io = Io::new(fd, cid, link, input);
+        let layered = link.is_some();
+        let clear = if layered { Vec::new() } else { std::mem::take(&mut input) };
+        let io = Io::new(fd, cid, link, clear);
         let raw = io.raw();
         if self.ios.len() <= slot as usize {
             self.ios.resize_with(slot as usize + 1, || None);
@@ -170,6 +184,9 @@ impl Run {
             self.engine.lost(slot, CloseReason::ReadError, &error.to_string());
             self.end(slot);
             return Err(error);
+        }
+        if layered && !input.is_empty() {
+            self.process_layered(slot, &mut input);
         }
         self.take_partial(slot);
         Ok(())
@@ -224,6 +241,10 @@ impl Run {
     fn read(&mut self, slot: u32) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let fd = io.raw();
+        if io.link.is_some() {
+            self.read_layered(slot);
+            return;
+        }
         if io.partial.len() >= OWN_PARTIAL_MIN || io.need >= OWN_PARTIAL_MIN {
             self.read_into_partial(slot);
             return;
@@ -240,6 +261,65 @@ impl Run {
             Err(error) => self.read_failed(slot, &error),
         }
         self.block = block;
+    }
+
+    fn read_layered(&mut self, slot: u32) {
+        let Some(fd) = self.io(slot).map(|io| io.raw()) else { return };
+        let mut block = std::mem::take(&mut self.block);
+        match receive(fd, &mut block) {
+            Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
+            Ok(count) => self.process_layered(slot, &mut block[..count]),
+            Err(error) => self.read_failed(slot, &error),
+        }
+        self.block = block;
+    }
+
+    /// Decodes input through the layers and processes what comes out.
+    fn process_layered(&mut self, slot: u32, received: &mut [u8]) {
+        let mut received = received;
+        loop {
+            let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+            let Some(link) = &mut io.link else { return };
+            if io.phase != Phase::Open {
+                return;
+            }
+            let need = io.need;
+            let mut clear = std::mem::take(&mut self.clear);
+            clear.clear();
+            if io.partial.len() >= OWN_PARTIAL_MIN {
+                // Large frames grow in place; the shared buffer is for the rest.
+                std::mem::swap(&mut clear, &mut io.partial);
+            } else {
+                clear.append(&mut io.partial);
+            }
+            let outcome = link.decode(received, &mut self.bench, &mut clear);
+            let answers = !link.wire().is_empty();
+            received = &mut [];
+            if clear.len() >= need {
+                self.process(slot, &clear);
+            } else if let Some(io) = self.io(slot) {
+                io.partial = clear.clone();
+            }
+            clear.clear();
+            clear.shrink_to(BLOCK_BYTES * 4);
+            self.clear = clear;
+            match outcome {
+                Ok(more) => {
+                    if answers {
+                        self.flush(slot, &[]);
+                    }
+                    if !more {
+                        return;
+                    }
+                }
+                Err(Ended { reason, detail }) => {
+                    // The layers have their last word in `wire`; then the connection ends.
+                    self.engine.lost(slot, reason, &detail);
+                    self.flush_all(&[]);
+                    return;
+                }
+            }
+        }
     }
 
     /// A large frame comes in: it is collected where it will be processed, and only looked at when whole.
@@ -327,39 +407,82 @@ impl Run {
         if io.phase == Phase::Draining {
             return;
         }
-        let fd = io.raw();
-        let mut full = false;
-        let mut failed = None;
-        while let Some(conn) = self.engine.conn(slot) {
-            if conn.out().is_empty() {
-                break;
+        let outcome = if io.link.is_some() { self.write_layered(slot, input) } else { self.write_plain(slot, input) };
+        match outcome {
+            Ok(full) => {
+                self.engine.flushed(slot, input, self.now_ns);
+                if let Some(io) = self.io(slot) {
+                    io.wants_write = full;
+                }
+                self.watch(slot);
+                self.finish_if_closing(slot);
             }
+            Err(ended) => self.peer_gone(slot, ended.reason, &ended.detail),
+        }
+    }
+
+    /// Writes a plain connection's output; true when the socket took less than there is.
+    fn write_plain(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
+        let Some(fd) = self.io(slot).map(|io| io.raw()) else { return Ok(false) };
+        while let Some(conn) = self.engine.conn(slot).filter(|conn| !conn.out().is_empty()) {
             self.gather.clear();
             conn.out().chunks(input, |part| self.gather.push(part));
             // SAFETY: the chunks borrow from the connection's buffer and from `input`; neither changes before this returns.
-            match unsafe { self.gather.send(fd) } {
-                Ok(written) => {
-                    full = written < self.gather.bytes();
-                    self.engine.wrote(slot, written, self.now_ns);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => full = true,
+            let written = match unsafe { self.gather.send(fd) } {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => failed = Some(error),
+                other => written(other)?,
+            };
+            self.engine.wrote(slot, written, self.now_ns);
+            if written < self.gather.bytes() {
+                return Ok(true);
             }
-            if full || failed.is_some() {
-                break;
+        }
+        Ok(false)
+    }
+
+    /// The same through layers: what they have ready, then as much of the core's output as may follow it.
+    fn write_layered(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
+        loop {
+            let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return Ok(false) };
+            let fd = io.raw();
+            let (Some(link), Some(conn)) = (&mut io.link, self.engine.conn(slot)) else { return Ok(false) };
+            let out = conn.out();
+            let mut follow = link.announce(out.pending());
+            if follow == 0 && link.wire().is_empty() && !out.is_empty() {
+                let mut pieces: Vec<&[u8]> = Vec::new();
+                let mut left = BATCH_BYTES;
+                out.chunks(input, |part| {
+                    let taken = part.get(..left).unwrap_or(part);
+                    left -= taken.len();
+                    pieces.push(taken);
+                    left > 0
+                });
+                link.encode(&pieces, &mut self.bench)?;
+                self.engine.wrote(slot, BATCH_BYTES - left, self.now_ns);
+                continue;
+            }
+            self.gather.clear();
+            self.gather.push(link.wire());
+            out.chunks(input, |part| {
+                let taken = part.get(..follow).unwrap_or(part);
+                follow -= taken.len();
+                self.gather.push(taken) && follow > 0
+            });
+            if self.gather.bytes() == 0 {
+                return Ok(false);
+            }
+            // SAFETY: the chunks borrow from the link, the connection's buffer and `input`; none changes before this returns.
+            let written = match unsafe { self.gather.send(fd) } {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => written(other)?,
+            };
+            let full = written < self.gather.bytes();
+            let own = link.wrote(written);
+            self.engine.wrote(slot, own, self.now_ns);
+            if full {
+                return Ok(true);
             }
         }
-        if let Some(error) = failed {
-            self.peer_gone(slot, CloseReason::WriteError, &error.to_string());
-            return;
-        }
-        self.engine.flushed(slot, input, self.now_ns);
-        if let Some(io) = self.io(slot) {
-            io.wants_write = full;
-        }
-        self.watch(slot);
-        self.finish_if_closing(slot);
     }
 
     /// Brings the poll's watch in line with what the connection waits for.
@@ -381,10 +504,19 @@ impl Run {
         let empty = self.engine.conn(slot).is_some_and(|conn| conn.out().is_empty());
         let slow = matches!(reason, CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline);
         let Some(io) = self.io(slot) else { return };
+        let layers_empty = io.link.as_ref().is_none_or(|link| link.wire().is_empty());
         match io.phase {
             _ if slow => self.end(slot),
             Phase::Draining => {}
-            _ if empty => {
+            Phase::Open if empty && io.link.is_some() => {
+                io.phase = Phase::Finishing;
+                if let Some(link) = &mut io.link {
+                    link.finish(reason);
+                }
+                self.set_timer(slot, FINISH_NS);
+                self.flush(slot, &[]);
+            }
+            _ if empty && layers_empty => {
                 io.phase = Phase::Draining;
                 io.resting = false;
                 io.partial = Vec::new();
@@ -432,5 +564,14 @@ impl Run {
             let _ = self.poll.remove(io.raw());
         }
         self.engine.forget(slot);
+    }
+}
+
+/// What a write achieved: nothing for now is no error.
+fn written(result: io::Result<usize>) -> Result<usize, Ended> {
+    match result {
+        Ok(count) => Ok(count),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(error) => Err(Ended { reason: CloseReason::WriteError, detail: error.to_string() }),
     }
 }

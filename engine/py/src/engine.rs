@@ -6,7 +6,7 @@ use std::sync::Arc;
 use natsfleet_core::conn::{Admission, Wishes};
 use natsfleet_core::engine::Settings;
 use natsfleet_core::errors::CloseReason;
-use natsfleet_drive::{Forwarder, Gone, Link};
+use natsfleet_drive::{Forwarder, Gone};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -140,7 +140,7 @@ impl Engine {
         let admission = decided.into();
         self.forwarder.tell(move |run| {
             // A socket that cannot be watched is closed, which its close event reports.
-            let _ = run.adopt(fd, Link::Plain, admission, input);
+            let _ = run.adopt(fd, None, admission, input);
         });
     }
 
