@@ -1,1 +1,3 @@
 //! Threads, epoll and sockets around the core.
+
+pub mod tls;
