@@ -57,8 +57,12 @@ class UserOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationOptions:
-    """The `authorization` block: a single user, a token, or a list of users (they exclude each other)."""
+    """The `authorization` block: a single user, a token, or a list of users (they exclude each other).
 
+    `defined` tells an empty block from no block: the former keeps the server from inventing a user (security 1.8).
+    """
+
+    defined: bool = False
     user: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
@@ -128,7 +132,7 @@ class WebsocketOptions:
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
     auth_timeout_ns: int | None = None
-    headers: Mapping[str, str] = EMPTY
+    headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     ping_interval_ns: int = 0
 
 
@@ -168,7 +172,7 @@ class Options:
     client_advertise: str = ""
     server_name: str = ""
     server_tags: tuple[str, ...] = ()
-    server_metadata: Mapping[str, str] = EMPTY
+    server_metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
     log: LogOptions = LogOptions()
     pid_file: str = ""
