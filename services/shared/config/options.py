@@ -128,7 +128,7 @@ class WebsocketOptions:
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
     auth_timeout_ns: int | None = None
-    headers: Mapping[str, str] = EMPTY
+    headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     ping_interval_ns: int = 0
 
 
@@ -168,7 +168,7 @@ class Options:
     client_advertise: str = ""
     server_name: str = ""
     server_tags: tuple[str, ...] = ()
-    server_metadata: Mapping[str, str] = EMPTY
+    server_metadata: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
     log: LogOptions = LogOptions()
     pid_file: str = ""
