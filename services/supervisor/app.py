@@ -1,0 +1,178 @@
+"""The supervisor's composition root: from options to a running node, to an exit code.
+
+What must be loaded before the first role is forked is imported at the top and is kept small; everything else is
+imported while the roles start. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from services.shared.config.options import Options
+from services.shared.runtime.commit import own_commit
+from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
+from services.shared.runtime.log_stream import LogTargetError
+from services.shared.runtime.process_name import set_process_name
+from services.shared.runtime.role_plan import Identity
+from services.shared.runtime.signal_pipe import SignalPipe
+from services.shared.telemetry.release import SERVER_PROGRAM
+from services.supervisor.log_loop import LogWriter
+from services.supervisor.node import Node, OpenListener
+from services.supervisor.plan import ROLES, ListenerSpec, PlanError, RoleSpec, plan_node
+from services.supervisor.reload import Reload
+from services.supervisor.role_process import start_role
+from services.supervisor.signals import HANDLED
+
+if TYPE_CHECKING:
+    from services.supervisor.readiness import RunDir
+
+EXIT_FAILED: Final = 1
+TEMPORARY_DIR: Final = "/tmp"
+_NO_IDENTITY: Final = Identity(server_id="", server_name="", xkey="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How the node was started. `program` names the executable in file names and syslog, `argv` is for views."""
+
+    options: Options
+    read_again: Reload
+    program: str = SERVER_PROGRAM
+    argv: tuple[str, ...] = ()
+    roles: tuple[RoleSpec, ...] = ROLES
+
+
+class _StartError(Exception):
+    """The node can't start; the text is the `[FTL]` line."""
+
+
+def run_node(launch: Launch) -> int:
+    """Runs a node until it is stopped; the exit code (operations 4.1)."""
+    started_ns = time.time_ns()
+    _fill_standard_descriptors()
+    set_process_name(SERVER_PROGRAM)
+    signals = SignalPipe(HANDLED)
+    options = launch.options
+    try:
+        log = LogWriter(options.log, pid=os.getpid(), ident=launch.program)
+    except LogTargetError as error:
+        print(f"{time.strftime('%Y/%m/%d %H:%M:%S')} {error}", file=sys.stderr)
+        return EXIT_FAILED
+    try:
+        node = _open_node(launch, started_ns=started_ns)
+    except _StartError as error:
+        _log_start(log, options, identity=_make_identity(options))
+        log.write("FTL", str(error))
+        log.close()
+        return EXIT_FAILED
+    running = {
+        role.name: start_role(node, role, options=options, identity=_NO_IDENTITY, incarnation=0)
+        for role in node.plan.roles
+    }
+
+    # From here on the roles import what they need; the rest of the supervisor is loaded beside them.
+    from services.supervisor.announcements import Announcements
+    from services.supervisor.banner import monitor_lines
+    from services.supervisor.children_loop import ChildrenLoop
+    from services.supervisor.reload_loop import Reloader
+
+    identity = _make_identity(options)
+    announcements = Announcements(node, log, _open_run_dir(options, log))
+    loop = ChildrenLoop(
+        node,
+        identity=identity,
+        running=running,
+        log=log,
+        announcements=announcements,
+        reloader=Reloader(options, log, launch.read_again),
+    )
+    _log_start(log, options, identity=identity)
+    for level, text in monitor_lines(node.plan, addresses=node.addresses):
+        log.write(level, text)
+    announcements.start()
+    try:
+        return loop.run(signals)
+    finally:
+        announcements.close()
+        log.write("INF", "Server Exiting..")
+        log.close()
+
+
+def _open_node(launch: Launch, *, started_ns: int) -> Node:
+    """Writes the pid file and opens the listeners. Raises _StartError."""
+    options = launch.options
+    if options.pid_file:
+        from services.supervisor.announcements import write_pid_file  # few nodes have one
+
+        try:
+            write_pid_file(options.pid_file, pid=os.getpid())
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            text = f"Could not write pidfile: open {options.pid_file}: {reason[:1].lower()}{reason[1:]}"
+            raise _StartError(text) from error
+    try:
+        plan = plan_node(options, roles=launch.roles)
+    except PlanError as error:
+        raise _StartError(str(error)) from error
+    return Node(
+        plan=plan,
+        listeners={listener.name: _open_listener(listener) for listener in plan.listeners},
+        program=launch.program,
+        argv=launch.argv,
+        pid=os.getpid(),
+        started_ns=started_ns,
+        commit=own_commit(),
+    )
+
+
+def _open_listener(spec: ListenerSpec) -> OpenListener:
+    try:
+        opened = open_listener(name=spec.name, host=spec.host, port=spec.port)
+    except ListenError as error:
+        raise _StartError(spec.failure(str(error))) from error
+    return OpenListener(
+        fd=opened.fd,
+        port=opened.port,
+        address=join_host_port(spec.host or "0.0.0.0", opened.port),
+        bound_host=opened.bound_host,
+    )
+
+
+def _make_identity(options: Options) -> Identity:
+    from services.shared.runtime.node_identity import make_identity  # loads a library for the keys: 10 to 15 ms
+
+    return make_identity(server_name=options.server_name)
+
+
+def _log_start(log: LogWriter, options: Options, *, identity: Identity) -> None:
+    from services.supervisor.banner import starting_lines
+
+    for level, text in starting_lines(options, identity=identity, commit=own_commit()):
+        log.write(level, text)
+
+
+def _open_run_dir(options: Options, log: LogWriter) -> RunDir | None:
+    from services.supervisor.readiness import RunDir, sweep_temporary, temporary_run_dir
+
+    temporary = os.environ.get("TMPDIR", TEMPORARY_DIR)
+    try:
+        if options.fleet.data_dir:
+            return RunDir(os.path.join(options.fleet.data_dir, "run"), temporary=False)
+        sweep_temporary(temporary)
+        return RunDir(temporary_run_dir(temporary, pid=os.getpid()), temporary=True)
+    except OSError as error:
+        log.write("WRN", f"No readiness records: {error}")
+        return None
+
+
+def _fill_standard_descriptors() -> None:
+    """Descriptors 0 to 2 exist from now on, so that no socket ever gets their numbers."""
+    while True:
+        fd = os.open(os.devnull, os.O_RDWR)
+        if fd > 2:
+            os.close(fd)
+            return

@@ -1,0 +1,128 @@
+"""What a node consists of: the options boiled down to roles to start and addresses to listen on. Pure.
+
+The role table is data: a module path, a process name, which listeners the role inherits. A role whose `needs` names a
+listener that the options do not ask for is not started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from services.shared.config.options import SECOND_NS, Options
+from services.shared.runtime.role_plan import MONITORING_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER
+
+UP_HTTP_PORT: Final = 8222
+UP_DATA_DIR: Final = "data"
+
+
+class PlanError(Exception):
+    """The options contradict each other; the text is nats-server's `[FTL]` line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSpec:
+    """One row of the role table.
+
+    `module` has `run(plan) -> int`. An `essential` role decides about the node: it is ready when all of these are, and
+    a lame duck node ends when they have finished. Roles of a lower `stop_stage` are gone before the next are asked.
+    """
+
+    name: str
+    module: str
+    comm: str
+    listeners: tuple[str, ...] = ()
+    needs: str = ""
+    essential: bool = False
+    stop_stage: int = 0
+    stop_grace_ns: int = 5 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerSpec:
+    """An address to listen on before anything starts. `port` -1 picks a free one."""
+
+    name: str
+    host: str
+    port: int
+    scheme: str
+
+    def failure(self, reason: str) -> str:
+        """The `[FTL]` text when it can't be listened on (operations 4.1)."""
+        match self.name:
+            case "monitoring":
+                return f"Can't start monitoring: can't listen to the monitor port: {reason}"
+            case "websocket":
+                return f"Unable to listen for websocket connections: {reason}"
+            case _:
+                host = f"[{self.host}]" if ":" in self.host else self.host
+                return f'Error listening on port: {host}:{max(self.port, 0)}, "{reason}"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePlan:
+    """The roles to start, in this order, and what to listen on, in this order."""
+
+    roles: tuple[RoleSpec, ...]
+    listeners: tuple[ListenerSpec, ...]
+
+
+ROLES: Final = (
+    RoleSpec(
+        name="router",
+        module="services.router.app",
+        comm="nf-router",
+        listeners=(NATS_LISTENER, WEBSOCKET_LISTENER),
+        essential=True,
+        stop_stage=1,
+    ),
+    RoleSpec(
+        name="monitor",
+        module="services.monitor.app",
+        comm="nf-monitor",
+        listeners=(MONITORING_LISTENER,),
+        needs=MONITORING_LISTENER,
+        stop_stage=1,
+    ),
+)
+
+
+def plan_node(options: Options, *, roles: tuple[RoleSpec, ...] = ROLES) -> NodePlan:
+    """The plan of a node with these roles to choose from. Raises PlanError."""
+    wanted = _listeners(options)
+    names = {listener.name for listener in wanted}
+    started = tuple(role for role in roles if not role.needs or role.needs in names)
+    served = {name for role in started for name in role.listeners}
+    return NodePlan(roles=started, listeners=tuple(listener for listener in wanted if listener.name in served))
+
+
+def options_for_up(options: Options) -> Options:
+    """The options of `natsfleet up`: those given, else monitoring on 8222 and data in ./data."""
+    monitored = options.http_port != 0 or options.https_port != 0
+    fleet = options.fleet if options.fleet.data_dir else replace(options.fleet, data_dir=UP_DATA_DIR)
+    return replace(options, http_port=options.http_port if monitored else UP_HTTP_PORT, fleet=fleet)
+
+
+def _listeners(options: Options) -> list[ListenerSpec]:
+    listeners = []
+    if options.http_port != 0 and options.https_port != 0:
+        ports = f"HTTP ({options.http_port}) and HTTPs ({options.https_port})"
+        raise PlanError(f"Can't start monitoring: can't specify both {ports} ports")
+    if options.https_port != 0 and options.tls is None:
+        raise PlanError("Can't start monitoring: TLS cert and key required for HTTPS")
+    if options.http_port != 0 or options.https_port != 0:
+        listeners.append(
+            ListenerSpec(
+                name=MONITORING_LISTENER,
+                host=options.http_host or options.host,
+                port=options.http_port or options.https_port,
+                scheme="http" if options.http_port != 0 else "https",
+            )
+        )
+    websocket = options.websocket
+    if websocket is not None and websocket.port != 0:
+        scheme = "ws" if websocket.tls is None else "wss"
+        listeners.append(ListenerSpec(name=WEBSOCKET_LISTENER, host=websocket.host, port=websocket.port, scheme=scheme))
+    scheme = "nats" if options.tls is None else "tls"
+    listeners.append(ListenerSpec(name=NATS_LISTENER, host=options.host, port=options.port, scheme=scheme))
+    return listeners
