@@ -26,7 +26,10 @@ StartServer = Callable[..., Server]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--server-kind", choices=["real", "ours", "both"], default="both", help="which nats-server to test (default: both)"
+        "--server-kind",
+        choices=["real", "ours", "both"],
+        default="both",
+        help="which nats-server to test (default: both)",
     )
 
 

@@ -151,7 +151,9 @@ async def test_choosing_an_account_in_connect_is_refused(open_server: Server, di
 
 
 @pytest.mark.parametrize("verb", [b"PING\r\n", b"SUB a 1\r\n", b"PUB a 0\r\n\r\n", b"+OK\r\n", b"UNSUB 1\r\n"])
-async def test_first_verb_must_be_connect_when_auth_is_required(password_server: Server, dial: Dial, verb: bytes) -> None:
+async def test_first_verb_must_be_connect_when_auth_is_required(
+    password_server: Server, dial: Dial, verb: bytes
+) -> None:
     """Checklist 20."""
     c = await dial(password_server)
     assert c.info["auth_required"] is True

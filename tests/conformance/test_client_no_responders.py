@@ -43,7 +43,9 @@ async def test_wildcard_inbox_qualifies_for_503(requestor: RawClient) -> None:
 
 async def test_503_does_not_count_for_an_armed_unsub(requestor: RawClient) -> None:
     """Checklist 44."""
-    await requestor.send(b"SUB nr.once 1\r\nUNSUB 1 1\r\nPUB nr.nobody nr.once 0\r\n\r\n" + b"PUB nr.once 0\r\n\r\n" * 2)
+    await requestor.send(
+        b"SUB nr.once 1\r\nUNSUB 1 1\r\nPUB nr.nobody nr.once 0\r\n\r\n" + b"PUB nr.once 0\r\n\r\n" * 2
+    )
     await requestor.expect(status_503(reply="nr.once", sid="1", subject="nr.nobody"))
     await requestor.expect(b"MSG nr.once 1 0\r\n\r\n")
     await requestor.ping_pong()

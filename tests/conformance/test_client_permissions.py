@@ -22,7 +22,8 @@ authorization {
     { user: once, password: p, permissions: { subscribe: ["svc.>"], allow_responses: true } }
     { user: twice, password: p, permissions: {
         publish: ["always"], subscribe: ["svc.>"], allow_responses: { max: 2, expires: "400ms" } } }
-    { user: unlimited, password: p, permissions: { subscribe: ["svc.>"], allow_responses: { max: -1, expires: "-1s" } } }
+    { user: unlimited, password: p, permissions: {
+        subscribe: ["svc.>"], allow_responses: { max: -1, expires: "-1s" } } }
   ]
 }
 """

@@ -88,9 +88,7 @@ class CertificateAuthority:
         public = key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        return Certificate(
-            cert_file=cert_file, key_file=key_file, spki_sha256=hashlib.sha256(public).hexdigest()
-        )
+        return Certificate(cert_file=cert_file, key_file=key_file, spki_sha256=hashlib.sha256(public).hexdigest())
 
     def issue_server(self, label: str = "server") -> Certificate:
         """A server certificate for localhost."""

@@ -40,6 +40,6 @@ class ProtocolItems:
 
 def _payload_bytes(line: bytes) -> int:
     words = line.split()
-    if words and words[0] in (b"MSG", b"HMSG"):
+    if words and words[0] in (b"MSG", b"HMSG", b"LMSG", b"RMSG"):
         return int(words[-1]) + 2
     return 0

@@ -55,7 +55,9 @@ def find_real_server() -> str:
     beside = Path(sys.executable).with_name("nats-server")
     found = shutil.which("nats-server") or (str(beside) if beside.exists() else None)
     if found is None:
-        raise ServerFailed("wanted a nats-server binary on PATH or beside the interpreter; tests/interop/install gets it")
+        raise ServerFailed(
+            "wanted a nats-server binary on PATH or beside the interpreter; tests/interop/install gets it"
+        )
     return found
 
 
@@ -146,7 +148,9 @@ class Server:
         deadline = time.monotonic() + START_S
         while not self._ports:
             if not self.is_running():
-                raise ServerFailed(f"{self.kind.value} server exited with {self._process.returncode}:\n{self.log_text()}")
+                raise ServerFailed(
+                    f"{self.kind.value} server exited with {self._process.returncode}:\n{self.log_text()}"
+                )
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{self.kind.value} server wrote no ports file in {START_S} s:\n{self.log_text()}")
             self._read_ports_file()

@@ -199,7 +199,9 @@ class WebSocketStream:
 class UpgradeRequest:
     """A valid upgrade request that a test may spoil: change `method`, `path`, or any of `headers` (None removes)."""
 
-    def __init__(self, *, path: str = "/", method: str = "GET", headers: Mapping[str, str | None] | None = None) -> None:
+    def __init__(
+        self, *, path: str = "/", method: str = "GET", headers: Mapping[str, str | None] | None = None
+    ) -> None:
         self.method, self.path = method, path
         self.key = base64.b64encode(os.urandom(16)).decode()
         self.headers: dict[str, str | None] = {
