@@ -1,0 +1,32 @@
+"""The checklist itself: every line that has to be tested has a test that says so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.conftest import REAL_ONLY
+
+HERE = Path(__file__).parent
+CLIENT_LINES = range(1, 70)
+WEBSOCKET_LINES = range(134, 144)
+
+
+def lines_with_a_test() -> set[int]:
+    """The checklist numbers that docstrings of this folder name."""
+    lines: set[int] = set()
+    for path in HERE.glob("test_*.py"):
+        for numbers in re.findall(r'"""Checklist ([\d, ]+)\."""', path.read_text()):
+            lines |= {int(number) for number in numbers.split(",")}
+    return lines
+
+
+def test_every_client_and_websocket_line_has_a_test() -> None:
+    missing = {*CLIENT_LINES, *WEBSOCKET_LINES} - lines_with_a_test()
+    assert not missing, f"no test names these lines of the checklist: {sorted(missing)}"
+
+
+def test_every_exemption_names_an_existing_test() -> None:
+    sources = "".join(path.read_text() for path in HERE.glob("test_*.py"))
+    for name in REAL_ONLY:
+        assert f"def {name}(" in sources, f"the table of exemptions names {name}, which does not exist"
