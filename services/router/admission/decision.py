@@ -8,7 +8,7 @@ Absent on purpose: JWTs, auth callout, trusted proxies (their configuration is r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from services.router.admission.directory import (
     GLOBAL_ACCOUNT,
@@ -32,13 +32,15 @@ from services.router.admission.verdict import (
     claimed_identity,
     smallest,
 )
-from services.shared.identity.certificates import PeerCertificate
 from services.shared.identity.distinguished_names import DistinguishedName, same_relative_names
 from services.shared.identity.nkeys import decode_signature, verify
 from services.shared.identity.passwords import is_bcrypt, matches_plain
 from services.shared.wire import errors
 from services.shared.wire.close_reasons import CloseReason
 from services.shared.wire.quote import quote
+
+if TYPE_CHECKING:
+    from services.shared.identity.certificates import PeerCertificate
 
 _PROTOCOLS: Final = (0, 1)
 
@@ -47,8 +49,8 @@ _PROTOCOLS: Final = (0, 1)
 class ConnectionFacts:
     """What is known of a connection besides what it says.
 
-    `nonce` is the challenge of its INFO, empty when there was none. `certificate` is the verified certificate of the
-    peer, None without TLS or without one.
+    `nonce` is the challenge of its INFO, empty when there was none. `remote_ip` is the address after a PROXY header.
+    `certificate` is the verified certificate of the peer, None without TLS or without one.
     """
 
     listener: Listener
@@ -116,17 +118,16 @@ def effective_limits(account: Account, directory: Directory) -> Limits:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
     """One CONNECT under judgement."""
 
-    hello: Hello
-    facts: ConnectionFacts
-    directory: Directory
+    __slots__ = ("directory", "facts", "hello", "policy")
 
-    @property
-    def policy(self) -> ListenerPolicy:
-        return self.directory.listeners[self.facts.listener]
+    def __init__(self, *, hello: Hello, facts: ConnectionFacts, directory: Directory) -> None:
+        self.hello = hello
+        self.facts = facts
+        self.directory = directory
+        self.policy: ListenerPolicy = directory.listeners[facts.listener]
 
     def decide(self) -> Verdict:
         if not self.policy.auth_required:
@@ -177,11 +178,21 @@ class _Case:
             self.facts.certificate, directory=self.directory, connection_type=self.facts.connection_type
         )
         if user is None:
-            return refusal(claimed_identity(self.hello), debug="no user matches the client certificate")
+            return refusal(claimed_identity(self.hello), debug=self.fault_of_certificate())
         warning = ""
         if self.hello.user:
             warning = f"User {quote(self.hello.user)} found in connect proto, but user required from cert"
         return _with_warning(self.judge_user(user, given=self.hello.password, by_certificate=True), warning)
+
+    def fault_of_certificate(self) -> str:
+        """Why the certificate maps to nobody."""
+        if not self.facts.tls:
+            return "User required in cert, no TLS connection state"
+        if self.facts.certificate is None:
+            return "User required in cert, no peer certificates found"
+        if not self.facts.certificate.names_someone:
+            return "User required in cert, none found"
+        return f"User in cert [{quote(self.facts.certificate.mapped_subject)}], not found"
 
     def judge_user(self, user: User | None, *, given: str | None, by_certificate: bool = False) -> Verdict:
         """The verdict on a named user. `given` is None when the user is chosen by the configuration."""

@@ -20,7 +20,14 @@ from services.shared.identity.permissions import UNLIMITED, Permissions
 from services.shared.wire.quote import quote
 
 if TYPE_CHECKING:
-    from services.shared.config.options import AccountOptions, Options, TlsOptions, UserOptions
+    from services.shared.config.options import (
+        AccountOptions,
+        AuthorizationOptions,
+        Options,
+        TlsOptions,
+        UserOptions,
+        WebsocketOptions,
+    )
 
 GLOBAL_ACCOUNT: Final = "$G"
 SYSTEM_ACCOUNT: Final = "$SYS"
@@ -273,11 +280,10 @@ def _synthetic_user(options: Options, *, system: str | None, secret: str) -> tup
 def _listeners(
     options: Options, *, users: Mapping[str, User], synthetic: tuple[User, ...]
 ) -> dict[Listener, ListenerPolicy]:
-    single = _single(
-        user=options.authorization.user, password=options.authorization.password, token=options.authorization.token
-    )
+    block = options.authorization
+    single = _single(block, proxy_required=block.proxy_required)
     required = bool(users) or single is not None
-    timeout_ns = options.authorization.timeout_ns or _default_timeout_ns(options.tls)
+    timeout_ns = block.timeout_ns or _default_timeout_ns(options.tls)
     client = ListenerPolicy(
         auth_required=required,
         auth_advertised=required and not options.no_auth_user,
@@ -285,12 +291,12 @@ def _listeners(
         map_certificates=_maps(options.tls),
         no_auth_user=options.no_auth_user or "".join(user.name for user in synthetic),
         single=single,
-        proxy_required=options.authorization.proxy_required,
+        proxy_required=block.proxy_required,
     )
     listeners = {Listener.CLIENT: client}
     websocket = options.websocket
     if websocket is not None:
-        own = _single(user=websocket.user, password=websocket.password, token=websocket.token)
+        own = _single(websocket, proxy_required=block.proxy_required)
         overrides = own is not None or bool(websocket.no_auth_user)
         required = required or overrides
         listeners[Listener.WEBSOCKET] = ListenerPolicy(
@@ -305,10 +311,12 @@ def _listeners(
     return listeners
 
 
-def _single(*, user: str, password: str, token: str) -> User | None:
-    if token:
-        return User(kind=UserKind.TOKEN, name="", secret=token)
-    return User(kind=UserKind.SINGLE, name=user, secret=password) if user else None
+def _single(block: AuthorizationOptions | WebsocketOptions, *, proxy_required: bool) -> User | None:
+    if block.token:
+        return User(kind=UserKind.TOKEN, name="", secret=block.token, proxy_required=proxy_required)
+    if not block.user:
+        return None
+    return User(kind=UserKind.SINGLE, name=block.user, secret=block.password, proxy_required=proxy_required)
 
 
 def _default_timeout_ns(tls: TlsOptions | None) -> int:

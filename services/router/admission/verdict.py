@@ -1,7 +1,7 @@
 """What admission says: in, out, or first check this password.
 
-The values carry everything that the waiting half, the log and monitoring need; none of them holds what the client sent as
-proof.
+The values carry everything that the waiting half, the log and monitoring need. Only a CheckPassword, which is short
+lived, holds what the client sent as proof.
 """
 
 from __future__ import annotations
