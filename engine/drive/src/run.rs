@@ -165,6 +165,7 @@ impl Run {
         fd: OwnedFd,
         link: Option<Box<Link>>,
         admission: Admission,
+        greeting: &[u8],
         mut input: Vec<u8>,
     ) -> io::Result<()> {
         let cid = admission.cid;
@@ -185,10 +186,14 @@ impl Run {
             self.end(slot);
             return Err(error);
         }
+        if !greeting.is_empty() {
+            self.engine.send(slot, greeting);
+        }
         if layered && !input.is_empty() {
             self.process_layered(slot, &mut input);
         }
         self.take_partial(slot);
+        self.flush_all(&[]);
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use natsfleet_core::conn::{Admission, Wishes};
 use natsfleet_core::engine::Settings;
 use natsfleet_core::errors::CloseReason;
-use natsfleet_drive::{Forwarder, Gone};
+use natsfleet_core::ws::WsOptions;
+use natsfleet_drive::{Forwarder, Gone, Link};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -100,6 +101,17 @@ impl From<Decided> for Admission {
     }
 }
 
+/// `(compress, masked_input, frame_bytes_max, fragment_compressed, message_bytes_max)`
+#[derive(FromPyObject)]
+struct Websocket(bool, bool, Option<usize>, bool, usize);
+
+impl From<Websocket> for WsOptions {
+    fn from(w: Websocket) -> Self {
+        let Websocket(compress, masked_input, frame_bytes_max, fragment_compressed, message_bytes_max) = w;
+        Self { compress, masked_input, frame_bytes_max, fragment_compressed, message_bytes_max }
+    }
+}
+
 #[pymethods]
 impl Engine {
     #[new]
@@ -133,14 +145,16 @@ impl Engine {
         self.forwarder.tell(move |run| run.engine().install_account(number, None));
     }
 
-    /// Takes over a connected socket, of which `input` was read already.
-    fn adopt(&self, fd: RawFd, decided: Decided, input: Vec<u8>) {
+    /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
+    #[pyo3(signature = (fd, decided, greeting, input, websocket=None))]
+    fn adopt(&self, fd: RawFd, decided: Decided, greeting: Vec<u8>, input: Vec<u8>, websocket: Option<Websocket>) {
         // SAFETY: the caller gives the descriptor away and does not use it again.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let admission = decided.into();
+        let link = Link::new(None, websocket.map(WsOptions::from));
         self.forwarder.tell(move |run| {
             // A socket that cannot be watched is closed, which its close event reports.
-            let _ = run.adopt(fd, None, admission, input);
+            let _ = run.adopt(fd, link, admission, &greeting, input);
         });
     }
 

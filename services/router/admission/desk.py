@@ -1,0 +1,204 @@
+"""The desk: carries out what admission decides, on the engine.
+
+Holds newcomers until their CONNECT is settled. The rules in force (`Rules`) are swapped as a whole by a reload.
+Deliberately absent: sockets (the engine has them), waiting (bcrypt is handed to `check`), and the rules themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from services.router.admission.decision import decide_admission, decide_without_connect, refuse_for_room
+from services.router.admission.directory import Directory, Listener
+from services.router.admission.errors import MalformedHello
+from services.router.admission.hello import SILENT, Hello, parse_hello
+from services.router.admission.info import InfoTemplate
+from services.router.admission.verdict import Admitted, CheckPassword, Refused, Verdict
+from services.router.census import Census
+from services.router.newcomers import Newcomer, about, recall, with_cookies
+from services.router.rib.accounts import AccountNumbers
+from services.router.rib.limits import payload_limit
+from services.router.rib.permits import PermitBook
+from services.shared.engine.forwarding import Forwarding, Handover, Permit
+from services.shared.telemetry.log import Logger
+from services.shared.wire.close_reasons import CloseReason
+
+CheckLater = Callable[[CheckPassword, Callable[[Verdict], None]], None]
+"""Checks a password hash somewhere else and calls back with what follows from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Everything that admission goes by; one immutable value per configuration."""
+
+    directory: Directory
+    templates: dict[Listener, InfoTemplate]
+    ping_interval_ns: dict[Listener, int]
+    max_connections: int
+
+
+class Desk:
+    """Settles CONNECTs."""
+
+    __slots__ = ("_census", "_check", "_engine", "_log", "_newcomers", "_numbers", "_permits", "rules")
+
+    def __init__(
+        self, *, engine: Forwarding, rules: Rules, numbers: AccountNumbers, permits: PermitBook[Permit],
+        census: Census, log: Logger, check: CheckLater,
+    ) -> None:  # fmt: skip
+        self.rules = rules
+        self._engine = engine
+        self._numbers = numbers
+        self._permits = permits
+        self._census = census
+        self._log = log
+        self._check = check
+        self._newcomers: dict[int, Newcomer] = {}
+
+    def replace_rules(self, rules: Rules, permits: PermitBook[Permit]) -> None:
+        """Another configuration is in force for whoever comes from now on."""
+        self.rules = rules
+        self._permits = permits
+
+    def welcome(self, newcomer: Newcomer) -> Handover:
+        """How the engine should hold a connection that has not said anything yet.
+
+        Where nothing is asked for it may start at once; otherwise it must CONNECT first and in time.
+        """
+        policy = self.rules.directory.listeners[newcomer.listener]
+        self._newcomers[newcomer.cid] = newcomer
+        verdict = decide_without_connect(facts=newcomer.facts, directory=self.rules.directory)
+        if isinstance(verdict, Admitted) and refuse_for_room(verdict, connections=0) is None:
+            return replace(self._handover(newcomer, SILENT, verdict), about=b"", first_pong_info=b"")
+        return Handover(
+            cid=newcomer.cid,
+            account=0,
+            permit=None,
+            verbose=True,
+            pedantic=True,
+            echo=True,
+            headers=False,
+            no_responders=False,
+            payload_max=0,
+            subs_max=0,
+            ping_interval_ns=0,
+            first_pong_info=b"",
+            about=b"",
+            system=False,
+            connect_within_ns=policy.auth_timeout_ns or 0,
+        )
+
+    def forget(self, cid: int) -> Newcomer | None:
+        """The connection is gone; returns it if it was never settled."""
+        return self._newcomers.pop(cid, None)
+
+    def connect(self, cid: int, arguments: bytes) -> None:
+        """Settles a CONNECT, the first or a later one."""
+        newcomer = self._newcomers.get(cid)
+        note: dict[str, Any] | None = None
+        if newcomer is None:
+            views = self._engine.connections(cid)
+            if not views:
+                return  # it went away meanwhile
+            note = json.loads(views[0].about)
+            newcomer = recall(cid, note)
+        try:
+            hello = with_cookies(parse_hello(arguments, previous=newcomer.hello), newcomer.cookies)
+        except MalformedHello as fault:
+            self._log.error(f"{newcomer.log_prefix} - {fault}")
+            self._engine.close(cid, CloseReason.PROTOCOL_VIOLATION)
+            return
+        if self._log.traces:
+            self._log.trace(f"{newcomer.log_prefix} - <<- [CONNECT {redacted(arguments)}]")
+        verdict = decide_admission(hello=hello, facts=newcomer.facts, directory=self.rules.directory)
+        if isinstance(verdict, CheckPassword):
+            self._check(verdict, lambda settled: self._settle(newcomer, hello, settled, note))
+        else:
+            self._settle(newcomer, hello, verdict, note)
+
+    def _settle(self, newcomer: Newcomer, hello: Hello, verdict: Verdict, note: dict[str, Any] | None) -> None:
+        if note is None and newcomer.cid not in self._newcomers:
+            return  # it went away while its password was checked
+        if isinstance(verdict, Admitted):
+            others = self._census.of_account(verdict.account.name)
+            if note is not None and note["account"] == verdict.account.name:
+                others -= 1
+            verdict = refuse_for_room(verdict, connections=others) or verdict
+        match verdict:
+            case Refused():
+                self._refuse(newcomer, verdict)
+            case Admitted():
+                self._admit(newcomer, hello, verdict, note)
+            case CheckPassword():
+                raise TypeError("a password check ended in another one")
+            case _:
+                assert_never(verdict)
+
+    def _refuse(self, newcomer: Newcomer, refused: Refused) -> None:
+        if refused.warning:
+            self._log.warn(refused.warning)
+        if refused.debug_text:
+            self._log.debug(f"{newcomer.log_prefix} - {refused.debug_text}")
+        self._log.error(f"{newcomer.log_prefix} - {refused.log_text}")
+        self._engine.close(newcomer.cid, refused.close_reason, refused.err_text)
+
+    def _admit(self, newcomer: Newcomer, hello: Hello, admitted: Admitted, note: dict[str, Any] | None) -> None:
+        if admitted.warning:
+            self._log.warn(admitted.warning)
+        handover = self._handover(newcomer, hello, admitted)
+        if note is not None:
+            self._census.part(note["account"])
+        self._census.join(admitted.account.name)
+        if newcomer.certificate is None:
+            self._newcomers.pop(newcomer.cid, None)
+        else:
+            # The certificate cannot be had again for a second CONNECT.
+            self._newcomers[newcomer.cid] = replace(newcomer, hello=replace(hello, password="", auth_token=""))
+        self._engine.readmit(handover)
+
+    def _handover(self, newcomer: Newcomer, hello: Hello, admitted: Admitted) -> Handover:
+        rules = self.rules
+        account, limits = admitted.account, admitted.limits
+        info = b""
+        if hello.protocol >= 1:
+            info = rules.templates[newcomer.listener].connect_info(
+                client_id=newcomer.cid,
+                client_ip=newcomer.ip,
+                max_payload_bytes=limits.max_payload_bytes,
+                account=account.name,
+                is_system=account.is_system,
+            )
+        return Handover(
+            cid=newcomer.cid,
+            account=self._numbers.number(account.name),
+            permit=self._permits.permit(admitted.permissions),
+            verbose=hello.verbose,
+            pedantic=hello.pedantic,
+            echo=hello.echo,
+            headers=hello.headers and rules.directory.headers_supported,
+            no_responders=hello.no_responders,
+            payload_max=payload_limit(limits.max_payload_bytes),
+            subs_max=max(limits.max_subscriptions, 0),
+            ping_interval_ns=rules.ping_interval_ns[newcomer.listener],
+            first_pong_info=info,
+            about=about(newcomer, hello, admitted),
+            system=account.is_system,
+            connect_within_ns=None,
+        )
+
+
+def redacted(arguments: bytes) -> str:
+    """A CONNECT for the log, without its secrets (reference: operations 5.5)."""
+    try:
+        members = json.loads(arguments)
+    except ValueError:
+        return "(no JSON)"
+    if isinstance(members, dict):
+        for key in members:
+            folded = key.casefold()
+            if folded.startswith(("pass", "auth_token")) or folded in ("sig", "proxy_sig", "nkey"):
+                members[key] = "[REDACTED]"
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))

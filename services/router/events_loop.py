@@ -1,0 +1,103 @@
+"""Drains what the engine reports and hands each event to whom it concerns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import trio
+
+from services.router.admission.desk import Desk
+from services.router.census import Census
+from services.router.lifecycle import log_closed, violation_text
+from services.router.newcomers import note_prefix
+from services.shared.engine.forwarding import Event, Forwarding
+from services.shared.telemetry.log import Logger
+from services.shared.wire.close_reasons import CloseReason
+
+EVENTS_MAX = 512
+"""Events taken before other tasks get their turn."""
+
+_REASONS = {int(reason): reason for reason in CloseReason}
+
+
+class EventSink:
+    """Knows what each event of the engine means."""
+
+    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "on_message")
+
+    def __init__(self, *, engine: Forwarding, desk: Desk, census: Census, log: Logger) -> None:
+        self._engine = engine
+        self._desk = desk
+        self._census = census
+        self._log = log
+        self._dropped = 0
+        self.on_message: Callable[[Event], None] | None = None
+
+    def take(self, event: Event) -> None:
+        """Acts on one event."""
+        match event[0]:
+            case "connect":
+                self._desk.connect(event[1], event[2])
+            case "closed":
+                self._closed(event)
+            case "violation":
+                self._log.error(f"{self._prefix(event[1])} - {violation_text(event[2], event[3], event[4])}")
+            case "info":
+                self._check_info(event[1], event[2])
+            case "trace":
+                self._trace(event)
+            case "deliver":
+                if self.on_message is not None:
+                    self.on_message(event)
+            case unknown:
+                raise ValueError(f"the engine reported {unknown!r}, which nobody knows")
+
+    def report_drops(self) -> None:
+        """Says so when events were lost because the control plane was too slow."""
+        dropped = self._engine.dropped_events()
+        if dropped > self._dropped:
+            self._log.warn(f"{dropped - self._dropped} reports of the engine were dropped")
+            self._dropped = dropped
+
+    def _closed(self, event: Event) -> None:
+        _, cid, _account, code, detail, _traffic, _subs, about = event
+        newcomer = self._desk.forget(cid)
+        self._census.leave()
+        if about:
+            self._census.part(json.loads(about)["account"])
+        log_closed(
+            self._log, cid=cid, about=about, newcomer=newcomer, reason=_REASONS[code], detail=detail
+        )
+
+    def _check_info(self, cid: int, text: bytes) -> None:
+        """A client's INFO is ignored, unless it is not JSON (reference: wire protocol 1.2)."""
+        try:
+            json.loads(text)
+        except ValueError:
+            self._engine.close(cid, CloseReason.PROTOCOL_VIOLATION)
+
+    def _trace(self, event: Event) -> None:
+        _, cid, inbound, line, body = event
+        if inbound and line == b"CONNECT":
+            return  # the desk writes it, without its secrets
+        arrow = "<<-" if inbound else "->>"
+        prefix = self._prefix(cid)
+        self._log.trace(f"{prefix} - {arrow} [{line.decode(errors='replace')}]")
+        if body:
+            self._log.trace(f"{prefix} - {arrow} MSG_PAYLOAD: {json.dumps([body.decode(errors='replace')])}")
+
+    def _prefix(self, cid: int) -> str:
+        views = self._engine.connections(cid)
+        return note_prefix(cid, json.loads(views[0].about)) if views and views[0].about else f"cid:{cid}"
+
+
+async def events_loop(engine: Forwarding, sink: EventSink) -> None:
+    """Serves the engine's events for ever."""
+    while True:
+        await trio.lowlevel.wait_readable(engine.events_fd)
+        while events := engine.events(at_most=EVENTS_MAX):
+            for event in events:
+                sink.take(event)
+            await trio.lowlevel.checkpoint()
+        sink.report_drops()

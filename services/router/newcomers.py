@@ -1,0 +1,155 @@
+"""Connections on their way in, and the note about each that the engine keeps for us.
+
+A newcomer is remembered here only until its CONNECT is settled. After that the engine holds the connection and, as an
+opaque note (`about`), what the control plane wants to know of it later: for logs, for views, for a second CONNECT and
+for a reload. So an idle connection costs no Python object.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from services.router.admission.decision import ConnectionFacts
+from services.router.admission.directory import ConnectionType, Listener
+from services.router.admission.hello import SILENT, Hello
+from services.router.admission.verdict import Admitted, client_label
+from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
+from services.shared.identity.certificates import PeerCertificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """What is known of a connection before it has said who it is. `started_ns` is wall-clock time."""
+
+    cid: int
+    listener: Listener
+    connection_type: ConnectionType
+    ip: str
+    port: int
+    nonce: bytes
+    started_ns: int
+    certificate: PeerCertificate | None = None
+    tls_version: str = ""
+    tls_cipher: str = ""
+    cookies: CookieCredentials = NO_CREDENTIALS
+    hello: Hello = SILENT
+
+    @property
+    def facts(self) -> ConnectionFacts:
+        """The facts that admission judges by."""
+        return ConnectionFacts(
+            listener=self.listener,
+            connection_type=self.connection_type,
+            nonce=self.nonce,
+            remote_ip=self.ip,
+            certificate=self.certificate,
+            tls=bool(self.tls_version),
+        )
+
+    @property
+    def log_prefix(self) -> str:
+        """How the log names a connection (reference: operations 5.1)."""
+        return log_prefix(ip=self.ip, port=self.port, cid=self.cid, websocket=self.listener is Listener.WEBSOCKET)
+
+
+def log_prefix(*, ip: str, port: int, cid: int, websocket: bool) -> str:
+    """`ip:port - cid:n`, or `wid` for WebSocket."""
+    host = f"[{ip}]" if ":" in ip else ip
+    return f"{host}:{port} - {'wid' if websocket else 'cid'}:{cid}"
+
+
+def with_cookies(hello: Hello, cookies: CookieCredentials) -> Hello:
+    """The CONNECT with its empty credentials filled from cookies (reference: wire protocol 5.1)."""
+    if cookies is NO_CREDENTIALS:
+        return hello
+    return replace(
+        hello,
+        jwt=hello.jwt or cookies.jwt,
+        user=hello.user or cookies.user,
+        password=hello.password or cookies.password,
+        auth_token=hello.auth_token or cookies.token,
+    )
+
+
+def about(newcomer: Newcomer, hello: Hello, admitted: Admitted) -> bytes:
+    """The note about an admitted connection. Secrets are not in it."""
+    user = admitted.user
+    note: dict[str, Any] = {
+        "ip": newcomer.ip,
+        "port": newcomer.port,
+        "start": newcomer.started_ns,
+        "listener": newcomer.listener.value,
+        "type": newcomer.connection_type.value,
+        "account": admitted.account.name,
+        "label": client_label(hello),
+        "proto": hello.protocol,
+    }
+    optional = {
+        "nonce": newcomer.nonce.decode(),
+        "name": hello.name,
+        "lang": hello.lang,
+        "version": hello.version,
+        "user": admitted.identity.user_id,
+        "identity": admitted.identity.label,
+        "kind": user.kind.value if user else "",
+        "username": user.name if user else "",
+        "tls_version": newcomer.tls_version,
+        "tls_cipher": newcomer.tls_cipher,
+        # What a second CONNECT is laid over: only what differs from saying nothing.
+        "flags": "".join(
+            mark
+            for mark, given in (
+                ("v", hello.verbose),
+                ("p", hello.pedantic),
+                ("e", hello.echo),
+                ("h", hello.headers),
+                ("n", hello.no_responders),
+            )
+            if given
+        ),
+    }
+    note.update((name, value) for name, value in optional.items() if value)
+    return _encode(note).encode()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def recall(cid: int, note: dict[str, Any]) -> Newcomer:
+    """A connection as it was when it came in, from its note; certificate and credentials are gone."""
+    flags = note.get("flags", "")
+    return Newcomer(
+        cid=cid,
+        listener=Listener(note["listener"]),
+        connection_type=ConnectionType(note["type"]),
+        ip=note["ip"],
+        port=note["port"],
+        nonce=note.get("nonce", "").encode(),
+        started_ns=note["start"],
+        tls_version=note.get("tls_version", ""),
+        tls_cipher=note.get("tls_cipher", ""),
+        hello=Hello(
+            verbose="v" in flags,
+            pedantic="p" in flags,
+            echo="e" in flags,
+            headers="h" in flags,
+            no_responders="n" in flags,
+            protocol=note["proto"],
+            name=note.get("name", ""),
+            lang=note.get("lang", ""),
+            version=note.get("version", ""),
+        ),
+    )
+
+
+def note_prefix(cid: int, note: dict[str, Any]) -> str:
+    """The log prefix of an admitted connection, with what it calls itself and whom it is."""
+    websocket = note["listener"] == Listener.WEBSOCKET.value
+    prefix = log_prefix(ip=note["ip"], port=note["port"], cid=cid, websocket=websocket)
+    if note.get("label"):
+        prefix += f' - "{note["label"]}"'
+    if note.get("identity"):
+        prefix += f' - "{note["account"]}/{note["identity"]}"'
+    return prefix

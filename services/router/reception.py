@@ -1,0 +1,100 @@
+"""What happens to a connection between its arrival and its hand-over to the engine.
+
+A plain one is greeted and handed over at once; TLS and WebSocket come first where the listener asks for them, each
+connection in a task of its own under a time limit.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from services.router.admission.desk import Desk
+from services.router.admission.directory import ConnectionType, Listener
+from services.router.admission.nonces import NONCE_ENTROPY_BYTES, encode_nonce
+from services.router.census import Census
+from services.router.newcomers import Newcomer
+from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
+from services.shared.engine.forwarding import Forwarding, WebsocketLayer
+from services.shared.identity.certificates import PeerCertificate
+from services.shared.telemetry.log import Logger
+from services.shared.wire import errors
+from services.shared.wire.close_reasons import CloseReason
+
+CONNECTION_TYPES: Final = {
+    Listener.CLIENT: ConnectionType.STANDARD,
+    Listener.WEBSOCKET: ConnectionType.WEBSOCKET,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """What was agreed below NATS before the hand-over."""
+
+    websocket: WebsocketLayer | None = None
+    certificate: PeerCertificate | None = None
+    tls_version: str = ""
+    tls_cipher: str = ""
+    cookies: CookieCredentials = NO_CREDENTIALS
+    client_ip: str = ""
+
+
+PLAIN: Final = Layers()
+
+
+class Reception:
+    """Greets connections and hands them over."""
+
+    __slots__ = ("_census", "_desk", "_engine", "_log")
+
+    def __init__(self, *, engine: Forwarding, desk: Desk, census: Census, log: Logger) -> None:
+        self._engine = engine
+        self._desk = desk
+        self._census = census
+        self._log = log
+
+    def newcomer(self, listener: Listener, ip: str, port: int, layers: Layers = PLAIN) -> Newcomer:
+        """A connection gets its number and its challenge."""
+        cid = self._census.arrive()
+        nonce = b""
+        if self._desk.rules.directory.nonce_required:
+            nonce = encode_nonce(os.urandom(NONCE_ENTROPY_BYTES))
+        newcomer = Newcomer(
+            cid=cid,
+            listener=listener,
+            connection_type=CONNECTION_TYPES[listener],
+            ip=layers.client_ip or ip,
+            port=port,
+            nonce=nonce,
+            started_ns=time.time_ns(),
+            certificate=layers.certificate,
+            tls_version=layers.tls_version,
+            tls_cipher=layers.tls_cipher,
+            cookies=layers.cookies,
+        )
+        if self._log.debugs:
+            self._log.debug(f"{newcomer.log_prefix} - Client connection created")
+        return newcomer
+
+    def greeting(self, newcomer: Newcomer) -> bytes:
+        """The first INFO."""
+        template = self._desk.rules.templates[newcomer.listener]
+        return template.first(client_id=newcomer.cid, client_ip=newcomer.ip, nonce=newcomer.nonce)
+
+    def hand_over(
+        self, connection: socket.socket, newcomer: Newcomer, *, greeting: bytes, received: bytes = b"",
+        layers: Layers = PLAIN,
+    ) -> None:  # fmt: skip
+        """Gives the connection to the engine; above the limit of connections only to be told so."""
+        handover = self._desk.welcome(newcomer)
+        self._engine.adopt(
+            connection.detach(), handover, greeting=greeting, received=received, websocket=layers.websocket
+        )
+        if self._census.open > self._desk.rules.max_connections:
+            self._log.error(f"{newcomer.log_prefix} - maximum connections exceeded")
+            self._engine.close(
+                newcomer.cid, CloseReason.MAXIMUM_CONNECTIONS_EXCEEDED, errors.MAXIMUM_CONNECTIONS_EXCEEDED
+            )

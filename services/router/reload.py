@@ -1,0 +1,123 @@
+"""Applies another configuration to the connections that are already there (reference: operations 4.2)."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any, assert_never
+
+from services.router.admission.decision import effective_limits
+from services.router.admission.desk import Desk, Rules
+from services.router.admission.directory import ConnectionType, Directory, Listener, User, UserKind
+from services.router.admission.recheck import Close, Keep, ReplacePermissions, recheck
+from services.router.admission.verdict import Admitted, Identity
+from services.router.newcomers import note_prefix
+from services.router.rib.accounts import AccountNumbers
+from services.router.rib.limits import payload_limit
+from services.router.rib.permits import PermitBook
+from services.shared.engine.forwarding import ConnectionView, Forwarding, Permit, compile_permit
+from services.shared.telemetry.log import Logger
+from services.shared.wire import errors
+from services.shared.wire.close_reasons import CloseReason
+
+
+class Reloader:
+    """One reload."""
+
+    __slots__ = ("_desk", "_engine", "_log", "_numbers", "_permits")
+
+    def __init__(self, *, engine: Forwarding, desk: Desk, numbers: AccountNumbers, log: Logger) -> None:
+        self._engine = engine
+        self._desk = desk
+        self._numbers = numbers
+        self._log = log
+        self._permits: PermitBook[Permit] = PermitBook(compile_permit)
+
+    def apply(self, rules: Rules) -> None:
+        """Puts the rules in force, for those who come and those who are there."""
+        before = self._desk.rules
+        for name in rules.directory.accounts:
+            self._engine.install_account(self._numbers.number(name))
+        self._desk.replace_rules(rules, self._permits)
+        views = [view for view in self._engine.connections() if view.about]
+        for view in views:
+            self._recheck(view, before=before.directory, after=rules.directory)
+        self._close_surplus(views, rules.max_connections)
+
+    def _recheck(self, view: ConnectionView, *, before: Directory, after: Directory) -> None:
+        note = json.loads(view.about)
+        admitted = _admitted(note, before)
+        if admitted is None:
+            self._engine.close(view.cid, CloseReason.CLIENT_CLOSED)
+            return
+        outcome = recheck(admitted, after)
+        match outcome:
+            case Keep():
+                pass
+            case ReplacePermissions(admitted=new):
+                self._replace(view.cid, note, new)
+            case Close(err_text=text, close_reason=reason, log_text=log_text):
+                if log_text:
+                    self._log.error(f"{note_prefix(view.cid, note)} - {log_text}")
+                self._engine.close(view.cid, reason, text)
+            case _:
+                assert_never(outcome)
+
+    def _replace(self, cid: int, note: dict[str, Any], admitted: Admitted) -> None:
+        self._engine.set_limits(
+            cid,
+            payload_max=payload_limit(admitted.limits.max_payload_bytes),
+            subs_max=max(admitted.limits.max_subscriptions, 0),
+        )
+        for lost in self._engine.set_permit(cid, self._permits.permit(admitted.permissions)):
+            user = note.get("user", "")
+            self._log.info(f'{note_prefix(cid, note)} - Removed sub {lost} for User "{user}" - not authorized')
+
+    def _close_surplus(self, views: list[ConnectionView], allowed: int) -> None:
+        surplus = len(views) - allowed
+        if surplus <= 0:
+            return
+        for view in random.sample(views, surplus):
+            self._engine.close(
+                view.cid, CloseReason.MAXIMUM_CONNECTIONS_EXCEEDED, errors.MAXIMUM_CONNECTIONS_EXCEEDED
+            )
+        self._log.info(f"Closed {surplus} connections to fall within max_connections")
+
+
+def _admitted(note: dict[str, Any], directory: Directory) -> Admitted | None:
+    """How a connection was admitted, from its note and the directory that was in force; None if that is lost."""
+    account = directory.accounts.get(note["account"])
+    if account is None:
+        return None
+    listener = Listener(note["listener"])
+    user: User | None = None
+    kind = note.get("kind", "")
+    if kind:
+        user = _find_user(UserKind(kind), note.get("username", ""), directory, listener)
+        if user is None:
+            return None
+    identity = Identity(
+        nkey=user.name if user and user.kind is UserKind.NKEY else "",
+        user=user.name if user and user.kind in (UserKind.PASSWORD, UserKind.SINGLE) else "",
+        token=bool(user and user.kind is UserKind.TOKEN),
+    )
+    return Admitted(
+        account=account,
+        identity=identity,
+        user=user,
+        limits=effective_limits(account, directory),
+        listener=listener,
+        connection_type=ConnectionType(note["type"]),
+    )
+
+
+def _find_user(kind: UserKind, name: str, directory: Directory, listener: Listener) -> User | None:
+    match kind:
+        case UserKind.PASSWORD:
+            return directory.users.get(name)
+        case UserKind.NKEY:
+            return directory.nkeys.get(name)
+        case UserKind.SINGLE | UserKind.TOKEN:
+            return directory.listeners[listener].single
+        case _:
+            assert_never(kind)

@@ -1,0 +1,25 @@
+"""The limits that hold for all connections, as the engine wants them."""
+
+from __future__ import annotations
+
+from services.shared.config.options import Options
+
+UNLIMITED_PAYLOAD: int = (1 << 64) - 1
+
+
+def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
+    """Limits from the options. `memory_bytes` is the machine's memory: a quarter of it may be held for slow readers."""
+    return {
+        "control_line_max": options.max_control_line_bytes,
+        "pending_max": options.max_pending_bytes,
+        "pending_total_max": options.fleet.pending_bytes_max or memory_bytes // 4,
+        "write_deadline_ns": options.write_deadline_ns,
+        "ping_max": options.ping_max,
+        "sub_tokens_max": options.max_sub_tokens,
+        "trace": options.log.trace,
+    }
+
+
+def payload_limit(limit: int) -> int:
+    """A payload limit where -1 is unlimited, as the engine writes it."""
+    return UNLIMITED_PAYLOAD if limit < 0 else limit

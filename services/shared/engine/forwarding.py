@@ -1,0 +1,218 @@
+"""The forwarding engine as the control plane uses it: typed values down, events up.
+
+All methods but `connections`, `subscriptions`, `totals` and `account` return at once; those four wait for the end of the
+forwarding thread's current batch, which is short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from services.shared.engine import _native
+from services.shared.identity.permissions import Permissions, SubjectPermission
+from services.shared.wire.close_reasons import CloseReason
+
+Permit: TypeAlias = _native.Permit
+Event: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebsocketLayer:
+    """What the HTTP upgrade agreed. `frame_bytes_max` of None does not split output."""
+
+    compress: bool
+    masked_input: bool
+    frame_bytes_max: int | None
+    fragment_compressed: bool
+    message_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """A connection as it is given to the engine; see `Admission` in `engine/core/src/conn.rs` for each member.
+
+    `connect_within_ns` of None means that the connection is admitted; otherwise nothing but CONNECT is accepted, within
+    that time (0: without limit).
+    """
+
+    cid: int
+    account: int
+    permit: Permit | None
+    verbose: bool
+    pedantic: bool
+    echo: bool
+    headers: bool
+    no_responders: bool
+    payload_max: int
+    subs_max: int
+    ping_interval_ns: int
+    first_pong_info: bytes
+    about: bytes
+    system: bool
+    connect_within_ns: int | None
+
+    def as_mapping(self) -> dict[str, object]:
+        """The members by name, as the native module wants them."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Messages and their bytes, both ways."""
+
+    in_msgs: int
+    in_bytes: int
+    out_msgs: int
+    out_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """A connection as the engine sees it now. Times are nanoseconds of the engine's clock (`totals()["now_ns"]`)."""
+
+    cid: int
+    account: int
+    traffic: Traffic
+    subscriptions: int
+    pending_bytes: int
+    opened_ns: int
+    last_in_ns: int
+    rtt_ns: int
+    about: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionView:
+    """A subscription. `cid` 0 is the control plane; `max` 0 is without end."""
+
+    cid: int
+    account: int
+    subject: bytes
+    queue: bytes
+    sid: bytes
+    delivered: int
+    max: int
+
+
+def compile_permit(permissions: Permissions) -> Permit:
+    """Compiles permissions; raises ValueError with the reference's text for a subject that is none."""
+    publish, subscribe, responses = permissions.publish, permissions.subscribe, permissions.responses
+    return _native.Permit(
+        publish_allow=_allow(publish),
+        publish_deny=_deny(publish),
+        subscribe_allow=_allow(subscribe),
+        subscribe_deny=_deny(subscribe),
+        responses=None if responses is None else (responses.max_msgs, responses.expires_ns),
+    )
+
+
+def _allow(side: SubjectPermission | None) -> list[bytes] | None:
+    return None if side is None or side.allow is None else [entry.encode() for entry in side.allow]
+
+
+def _deny(side: SubjectPermission | None) -> list[bytes]:
+    return [] if side is None else [entry.encode() for entry in side.deny]
+
+
+class Forwarding:
+    """The engine of one router. Owns the forwarding thread and every socket given to it."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, limits: dict[str, object], *, seed: int) -> None:
+        self._engine = _native.Engine(limits, seed)
+
+    @property
+    def events_fd(self) -> int:
+        """Readable when there are events."""
+        return self._engine.events_fd()
+
+    def events(self, *, at_most: int) -> list[Event]:
+        """Takes events: tuples whose first member is their name (`engine/py/src/events.rs`)."""
+        return self._engine.events(at_most)
+
+    def dropped_events(self) -> int:
+        """How many events nobody took in time."""
+        return self._engine.dropped_events()
+
+    def configure(self, limits: dict[str, object]) -> None:
+        """Replaces the limits that hold for all connections."""
+        self._engine.configure(limits)
+
+    def install_account(self, number: int) -> None:
+        """Makes an account known."""
+        self._engine.install_account(number)
+
+    def adopt(
+        self,
+        fd: int,
+        handover: Handover,
+        *,
+        greeting: bytes = b"",
+        received: bytes = b"",
+        websocket: WebsocketLayer | None = None,
+    ) -> None:
+        """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already."""
+        layer = None
+        if websocket is not None:
+            layer = (
+                websocket.compress,
+                websocket.masked_input,
+                websocket.frame_bytes_max,
+                websocket.fragment_compressed,
+                websocket.message_bytes_max,
+            )
+        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer)
+
+    def readmit(self, handover: Handover) -> None:
+        """Answers the CONNECT of a connection: it goes on as the handover says, without its old subscriptions."""
+        self._engine.readmit(handover.as_mapping())
+
+    def close(self, cid: int, reason: CloseReason, text: str | None = None) -> None:
+        """Closes a connection, after an `-ERR` if there is a text."""
+        self._engine.close(cid, reason, text)
+
+    def announce(self, cids: Sequence[int], info: bytes) -> None:
+        """Sends an INFO to connections that want it; those before their first PONG get it with that."""
+        self._engine.announce(cids, info)
+
+    def set_permit(self, cid: int, permit: Permit | None) -> list[str]:
+        """Replaces what a connection may do; returns the subscriptions that it lost, for the log."""
+        return self._engine.set_permit(cid, permit)
+
+    def set_limits(self, cid: int, *, payload_max: int, subs_max: int) -> None:
+        """Replaces the limits of a connection."""
+        self._engine.set_limits(cid, payload_max, subs_max)
+
+    def subscribe(self, *, account: int, subject: bytes, tag: int, queue: bytes | None = None) -> None:
+        """Asks for what is published on a subject: `deliver` events with the tag."""
+        self._engine.subscribe(account, subject, tag, queue)
+
+    def publish(self, messages: Sequence[tuple[int, bytes, bytes, int, bytes]]) -> None:
+        """Publishes messages `(account, subject, reply, header_bytes, body)`."""
+        self._engine.publish(messages)
+
+    def totals(self) -> dict[str, int]:
+        """Counters of the whole engine."""
+        return self._engine.totals()
+
+    def connections(self, cid: int | None = None) -> list[ConnectionView]:
+        """All open connections, or the one with a client id."""
+        return [ConnectionView(c[0], c[1], Traffic(*c[2]), *c[3:]) for c in self._engine.connections(cid)]
+
+    def subscriptions(self, cid: int | None = None) -> list[SubscriptionView]:
+        """All subscriptions, or those of one connection."""
+        return [SubscriptionView(*s) for s in self._engine.subscriptions(cid)]
+
+    def account(self, number: int) -> tuple[Traffic, int]:
+        """Traffic and number of subscriptions of an account that was installed."""
+        view = self._engine.account(number)
+        if view is None:
+            raise KeyError(number)
+        return Traffic(*view[0]), view[1]
+
+    def stop(self) -> None:
+        """Ends the forwarding thread; every socket is closed."""
+        self._engine.stop()
