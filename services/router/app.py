@@ -87,7 +87,7 @@ class _Router:
             engine=self.engine, rules=rules, numbers=self.numbers, permits=permits, census=self.census, log=self.log,
             check=self._check_password,
         )  # fmt: skip
-        self.reception = Reception(engine=self.engine, desk=self.desk, census=self.census, log=self.log)
+        self.reception = Reception(engine=self.engine, desk=self.desk, log=self.log)
         self.sink = EventSink(engine=self.engine, desk=self.desk, census=self.census, log=self.log)
         return True
 
@@ -100,7 +100,7 @@ class _Router:
                 self.doors = doors
                 self._open_doors(doors)
                 nursery.start_soon(events_loop, self.engine, self.sink, name="events")
-                self.farewell = Farewell(engine=self.engine, desk=self.desk, census=self.census, log=self.log)
+                self.farewell = Farewell(engine=self.engine, desk=self.desk, log=self.log)
                 if self.channel is not None:
                     self.channel.send(Ready())
                     await run_control(self.channel, self._obey)
@@ -112,24 +112,16 @@ class _Router:
         return self.exit_code
 
     def _open_doors(self, doors: trio.Nursery) -> None:
-        for name, listener in ((NATS_LISTENER, Listener.CLIENT), (WEBSOCKET_LISTENER, Listener.WEBSOCKET)):
-            fd = self.plan.sockets.get(name)
-            if fd is not None:
-                door = socket.socket(fileno=fd)
-                doors.start_soon(accept_loop, door, self._entrance(listener), self.log, name=f"accept {name}")
+        fd = self.plan.sockets.get(NATS_LISTENER)
+        if fd is not None:
+            self.engine.open_door(fd, self.desk.door(Listener.CLIENT))
+        fd = self.plan.sockets.get(WEBSOCKET_LISTENER)
+        if fd is not None and self.options.websocket is not None:
+            from services.router.websocket.upgrade import upgrade_rules
 
-    def _entrance(self, listener: Listener) -> Callable[[socket.socket, str, int], None]:
-        if listener is Listener.CLIENT:
-            return self._plain
-        from services.router.websocket.upgrade import upgrade_rules
-
-        assert self.options.websocket is not None
-        rules = upgrade_rules(self.options.websocket, tls=False)
-        return partial(self._start_upgrade, rules)
-
-    def _plain(self, connection: socket.socket, ip: str, port: int) -> None:
-        newcomer = self.reception.newcomer(Listener.CLIENT, ip, port)
-        self.reception.hand_over(connection, newcomer, greeting=self.reception.greeting(newcomer))
+            rules = upgrade_rules(self.options.websocket, tls=False)
+            entrance = partial(self._start_upgrade, rules)
+            doors.start_soon(accept_loop, socket.socket(fileno=fd), entrance, self.log, name="accept websocket")
 
     def _start_upgrade(self, rules: UpgradeRules, connection: socket.socket, ip: str, port: int) -> None:
         self.nursery.start_soon(self._upgrade, rules, connection, ip, port)
@@ -173,6 +165,7 @@ class _Router:
                 await self.farewell.stop(order.grace_ns)
                 self.nursery.cancel_scope.cancel()
             case LameDuck():
+                self.engine.close_doors()
                 self.doors.cancel_scope.cancel()
                 self.nursery.start_soon(self._lame_duck)
             case Reload():
@@ -197,3 +190,4 @@ class _Router:
         self.log.debugs, self.log.traces = order.options.log.debug, order.options.log.trace
         self.engine.configure(engine_limits(order.options, memory_bytes=_memory_bytes()))
         Reloader(engine=self.engine, desk=self.desk, numbers=self.numbers, log=self.log).apply(rules)
+        self.engine.change_door(self.desk.door(Listener.CLIENT))

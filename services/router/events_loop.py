@@ -10,8 +10,8 @@ import trio
 from services.router.admission.desk import Desk
 from services.router.census import Census
 from services.router.lifecycle import log_closed, violation_text
-from services.router.newcomers import note_prefix
-from services.shared.engine.forwarding import Event, Forwarding
+from services.router.newcomers import arrived, note_prefix
+from services.shared.engine.forwarding import Arrival, Event, Forwarding
 from services.shared.telemetry.log import Logger
 from services.shared.wire.close_reasons import CloseReason
 
@@ -38,7 +38,9 @@ class EventSink:
         """Acts on one event."""
         match event[0]:
             case "connect":
-                self._desk.connect(event[1], event[2])
+                self._desk.connect(event[1], event[2], Arrival(*event[3]) if event[3] else None)
+            case "arrived":
+                self._log.debug(f"{arrived(event[1], Arrival(*event[2])).log_prefix} - Client connection created")
             case "closed":
                 self._closed(event)
             case "violation":
@@ -61,9 +63,10 @@ class EventSink:
             self._dropped = dropped
 
     def _closed(self, event: Event) -> None:
-        _, cid, _account, code, detail, _traffic, _subs, about = event
+        _, cid, _account, code, detail, _traffic, _subs, about, came_in = event
         newcomer = self._desk.forget(cid)
-        self._census.leave()
+        if newcomer is None and came_in:
+            newcomer = arrived(cid, Arrival(*came_in))
         if about:
             self._census.part(json.loads(about)["account"])
         log_closed(

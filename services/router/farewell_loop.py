@@ -9,7 +9,6 @@ import trio
 
 from services.router.admission.desk import Desk
 from services.router.admission.directory import Listener
-from services.router.census import Census
 from services.router.departures import eviction_pause_ns
 from services.shared.engine.forwarding import Forwarding
 from services.shared.telemetry.log import Logger
@@ -22,12 +21,11 @@ POLL_S = 0.02
 class Farewell:
     """Ends the connections of a router."""
 
-    __slots__ = ("_census", "_desk", "_engine", "_log")
+    __slots__ = ("_desk", "_engine", "_log")
 
-    def __init__(self, *, engine: Forwarding, desk: Desk, census: Census, log: Logger) -> None:
+    def __init__(self, *, engine: Forwarding, desk: Desk, log: Logger) -> None:
         self._engine = engine
         self._desk = desk
-        self._census = census
         self._log = log
 
     async def stop(self, grace_ns: int) -> None:
@@ -35,14 +33,14 @@ class Farewell:
         for view in self._engine.connections():
             self._engine.close(view.cid, CloseReason.SERVER_SHUTDOWN)
         with trio.move_on_after(min(grace_ns / 2e9, 1.0)):
-            while self._census.open:
+            while self._engine.totals()["connections"]:
                 await trio.sleep(POLL_S)
 
     async def lame_duck(self, *, grace_ns: int, duration_ns: int) -> None:
         """Tells clients to move, waits for the grace period, then closes those left over the rest of the duration."""
         self._announce()
         with trio.move_on_after(grace_ns / 1e9):
-            while self._census.open:
+            while self._engine.totals()["connections"]:
                 await trio.sleep(POLL_S)
         views = self._engine.connections()
         if not views:

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from services.router.admission.decision import ConnectionFacts
 from services.router.admission.directory import ConnectionType, Listener
 from services.router.admission.hello import SILENT, Hello
 from services.router.admission.verdict import Admitted, client_label
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
+from services.shared.engine.forwarding import Arrival
 from services.shared.identity.certificates import PeerCertificate
+
+CONNECTION_TYPES: Final = {
+    Listener.CLIENT: ConnectionType.STANDARD,
+    Listener.WEBSOCKET: ConnectionType.WEBSOCKET,
+}
+DOORS: Final = (Listener.CLIENT, Listener.WEBSOCKET)
+"""The listeners by the numbers that the engine knows them by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +60,20 @@ class Newcomer:
     def log_prefix(self) -> str:
         """How the log names a connection (reference: operations 5.1)."""
         return log_prefix(ip=self.ip, port=self.port, cid=self.cid, websocket=self.listener is Listener.WEBSOCKET)
+
+
+def arrived(cid: int, arrival: Arrival) -> Newcomer:
+    """The newcomer that the engine has accepted."""
+    listener = DOORS[arrival.door]
+    return Newcomer(
+        cid=cid,
+        listener=listener,
+        connection_type=CONNECTION_TYPES[listener],
+        ip=arrival.ip,
+        port=arrival.port,
+        nonce=arrival.nonce,
+        started_ns=arrival.at_ns,
+    )
 
 
 def log_prefix(*, ip: str, port: int, cid: int, websocket: bool) -> str:

@@ -1,7 +1,7 @@
 """What happens to a connection between its arrival and its hand-over to the engine.
 
-A plain one is greeted and handed over at once; TLS and WebSocket come first where the listener asks for them, each
-connection in a task of its own under a time limit.
+Plain connections never come here: the engine accepts and greets them itself (ADR-0003). Those with TLS or WebSocket below
+NATS are brought up by tasks of the control plane first, each under a time limit, then greeted and handed over.
 """
 
 from __future__ import annotations
@@ -13,21 +13,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.router.admission.desk import Desk
-from services.router.admission.directory import ConnectionType, Listener
+from services.router.admission.directory import Listener
 from services.router.admission.nonces import NONCE_ENTROPY_BYTES, encode_nonce
-from services.router.census import Census
-from services.router.newcomers import Newcomer
+from services.router.newcomers import CONNECTION_TYPES, Newcomer
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
 from services.shared.engine.forwarding import Forwarding, WebsocketLayer
 from services.shared.identity.certificates import PeerCertificate
 from services.shared.telemetry.log import Logger
 from services.shared.wire import errors
 from services.shared.wire.close_reasons import CloseReason
-
-CONNECTION_TYPES: Final = {
-    Listener.CLIENT: ConnectionType.STANDARD,
-    Listener.WEBSOCKET: ConnectionType.WEBSOCKET,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +42,16 @@ PLAIN: Final = Layers()
 class Reception:
     """Greets connections and hands them over."""
 
-    __slots__ = ("_census", "_desk", "_engine", "_log")
+    __slots__ = ("_desk", "_engine", "_log")
 
-    def __init__(self, *, engine: Forwarding, desk: Desk, census: Census, log: Logger) -> None:
+    def __init__(self, *, engine: Forwarding, desk: Desk, log: Logger) -> None:
         self._engine = engine
         self._desk = desk
-        self._census = census
         self._log = log
 
     def newcomer(self, listener: Listener, ip: str, port: int, layers: Layers = PLAIN) -> Newcomer:
         """A connection gets its number and its challenge."""
-        cid = self._census.arrive()
+        cid = self._engine.next_cid()
         nonce = b""
         if self._desk.rules.directory.nonce_required:
             nonce = encode_nonce(os.urandom(NONCE_ENTROPY_BYTES))
@@ -93,7 +86,7 @@ class Reception:
         self._engine.adopt(
             connection.detach(), handover, greeting=greeting, received=received, websocket=layers.websocket
         )
-        if self._census.open > self._desk.rules.max_connections:
+        if self._engine.totals()["connections"] > self._desk.rules.max_connections:
             self._log.error(f"{newcomer.log_prefix} - maximum connections exceeded")
             self._engine.close(
                 newcomer.cid, CloseReason.MAXIMUM_CONNECTIONS_EXCEEDED, errors.MAXIMUM_CONNECTIONS_EXCEEDED

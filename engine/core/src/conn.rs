@@ -65,6 +65,21 @@ pub struct Admission {
     pub connect_within_ns: Option<u64>,
 }
 
+/// How a connection came in, for those that the engine accepted itself. Kept until its CONNECT is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The door that it came through, as the control plane numbered it.
+    pub door: u32,
+    /// Address of the peer.
+    pub ip: Box<str>,
+    /// Port of the peer.
+    pub port: u16,
+    /// The challenge in its INFO, or empty.
+    pub nonce: Box<[u8]>,
+    /// When, in nanoseconds of the wall clock.
+    pub at_ns: u64,
+}
+
 /// Traffic of a connection. Bytes are header and payload, without protocol lines (reference: wire protocol 8.6).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -96,6 +111,7 @@ pub struct Conn {
     pub(crate) last: LastRoute,
     pub(crate) replies: Option<Box<Replies>>,
     pub(crate) traffic: Traffic,
+    pub(crate) arrival: Option<Box<Arrival>>,
     pub(crate) closing: Option<CloseReason>,
     /// Waiting for the control plane to answer a CONNECT.
     pub(crate) paused: bool,
@@ -125,6 +141,7 @@ impl Conn {
             last: LastRoute::default(),
             replies: None,
             traffic: Traffic::default(),
+            arrival: None,
             closing: None,
             paused: false,
             touched: false,

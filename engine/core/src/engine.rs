@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::codec::client::{next_frame, Fault, Frame, Limits, Next};
-use crate::conn::{Admission, Conn, Kind, Sub, Traffic, Wishes};
+use crate::conn::{Admission, Arrival, Conn, Kind, Sub, Traffic, Wishes};
 use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events};
 use crate::hash::Rng;
@@ -50,6 +50,10 @@ pub struct Settings {
     pub sub_tokens_max: u32,
     /// Report protocol lines.
     pub trace: bool,
+    /// Report every accepted connection.
+    pub report_arrivals: bool,
+    /// Most connections at a time.
+    pub conns_max: u64,
 }
 
 impl Default for Settings {
@@ -62,6 +66,8 @@ impl Default for Settings {
             ping_max: 2,
             sub_tokens_max: 0,
             trace: false,
+            report_arrivals: false,
+            conns_max: 65_536,
         }
     }
 }
@@ -90,6 +96,8 @@ pub struct Totals {
     pub subs: u64,
     /// Connections now.
     pub conns: u64,
+    /// Connections ever.
+    pub conns_ever: u64,
     /// Bytes that wait for slow sockets.
     pub stuck_bytes: u64,
 }
@@ -196,7 +204,27 @@ impl Engine {
         let slot = self.conns.insert(Conn::new(Kind::Client, admission, self.seed ^ cid, now_ns));
         self.by_cid.insert(cid, slot);
         self.totals.conns += 1;
+        self.totals.conns_ever += 1;
         self.start_timers(slot, now_ns);
+        slot
+    }
+
+    /// Takes a connection on that came through a door of the engine. Above the limit of connections it is told so and
+    /// closed.
+    pub fn open_arrived(&mut self, admission: Admission, arrival: Arrival, greeting: &[u8], now_ns: u64) -> u32 {
+        let cid = admission.cid;
+        let slot = self.open(admission, now_ns);
+        if self.settings.report_arrivals {
+            self.events.push(Event::Arrived { cid, arrival: Box::new(arrival.clone()) });
+        }
+        if let Some(conn) = self.conns.get_mut(slot) {
+            conn.arrival = Some(Box::new(arrival));
+        }
+        self.send(slot, greeting);
+        if self.totals.conns > self.settings.conns_max {
+            let text = errors::MAXIMUM_CONNECTIONS_EXCEEDED;
+            self.close_now(slot, CloseReason::MaximumConnectionsExceeded, Some(text), text);
+        }
         slot
     }
 
@@ -346,7 +374,7 @@ impl Engine {
     fn connect(&mut self, slot: u32, json: &[u8]) {
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.paused = true;
-            self.events.push(Event::Connect { cid: conn.admission.cid, json: json.into() });
+            self.events.push(Event::Connect { cid: conn.admission.cid, json: json.into(), arrival: conn.arrival.clone() });
         }
     }
 
@@ -361,6 +389,7 @@ impl Engine {
         conn.paused = false;
         conn.last = Default::default();
         conn.replies = None;
+        conn.arrival = None;
         if verbose {
             self.send(slot, b"+OK\r\n");
         }
@@ -440,6 +469,7 @@ impl Engine {
             traffic: conn.traffic,
             subs,
             about: std::mem::take(&mut conn.admission.about),
+            arrival: conn.arrival.take(),
         });
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::conn::Traffic;
+use crate::conn::{Arrival, Traffic};
 use crate::errors::CloseReason;
 
 /// Something a user may not do.
@@ -25,6 +25,15 @@ pub enum Event {
         cid: u64,
         /// The JSON text.
         json: Box<[u8]>,
+        /// How it came in, when this is its first CONNECT and the engine accepted it.
+        arrival: Option<Box<Arrival>>,
+    },
+    /// A connection was accepted by the engine (only while arrivals are reported).
+    Arrived {
+        /// Client id.
+        cid: u64,
+        /// How it came in.
+        arrival: Box<Arrival>,
     },
     /// The peer sent INFO, which only matters if it is not JSON.
     Info {
@@ -49,6 +58,8 @@ pub enum Event {
         subs: u32,
         /// Its `Admission::about`.
         about: Box<[u8]>,
+        /// How it came in, if it was never admitted and the engine accepted it.
+        arrival: Option<Box<Arrival>>,
     },
     /// A message for the control plane.
     Deliver {

@@ -1,6 +1,6 @@
 //! What the control plane may look at: plain values, copied out.
 
-use crate::conn::{Conn, Kind, Traffic};
+use crate::conn::{Arrival, Conn, Kind, Traffic};
 use crate::engine::Engine;
 
 /// A connection, for connz.
@@ -24,6 +24,8 @@ pub struct ConnView {
     pub rtt_ns: u64,
     /// What admission noted about it.
     pub about: Box<[u8]>,
+    /// How it came in, if it was not admitted by a CONNECT yet and the engine accepted it.
+    pub arrival: Option<Box<Arrival>>,
 }
 
 /// A subscription, for connz and subsz.
@@ -56,6 +58,7 @@ fn view(conn: &Conn) -> ConnView {
         last_in_ns: conn.last_in_ns,
         rtt_ns: conn.rtt_ns,
         about: conn.admission.about.clone(),
+        arrival: conn.arrival.clone(),
     }
 }
 

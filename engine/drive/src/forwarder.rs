@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -15,6 +15,9 @@ use crate::run::Run;
 /// Events of the droppable kind that wait for a slow control plane.
 const WAITING_EVENTS_MAX: usize = 65_536;
 
+/// The first connection from outside normally gets this client id (reference: operations 5.1).
+const FIRST_CID: u64 = 5;
+
 type Command = Box<dyn FnOnce(&mut Run) + Send>;
 
 /// What both sides hold.
@@ -26,6 +29,7 @@ pub(crate) struct Shared {
     events: Mutex<Events>,
     has_events: AtomicBool,
     wake_control: Wake,
+    next_cid: AtomicU64,
 }
 
 /// A lock that stays usable after a panic elsewhere: the data is a queue, whole after each operation.
@@ -34,6 +38,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    /// A client id that was never used.
+    pub(crate) fn next_cid(&self) -> u64 {
+        self.next_cid.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn take_commands(&self) -> Vec<Command> {
         if !self.has_commands.swap(false, Ordering::AcqRel) {
             return Vec::new();
@@ -70,6 +79,7 @@ impl Forwarder {
             events: Mutex::new(Events::new(WAITING_EVENTS_MAX)),
             has_events: AtomicBool::new(false),
             wake_control: Wake::new()?,
+            next_cid: AtomicU64::new(FIRST_CID),
         });
         let mut run = Run::new(Engine::new(settings, seed), Arc::clone(&shared))?;
         let thread = std::thread::Builder::new().name("nf-forward".into()).spawn(move || {
@@ -79,6 +89,11 @@ impl Forwarder {
             }
         })?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// A client id for a connection that the control plane accepts itself.
+    pub fn next_cid(&self) -> u64 {
+        self.shared.next_cid()
     }
 
     /// Becomes readable when there are events.

@@ -3,6 +3,7 @@
 //! One forwarding thread owns one `natsfleet_core::engine::Engine` and the sockets of its connections. The control plane
 //! talks to it through `Forwarder`: commands go in, events come out, each with its own wake-up descriptor.
 
+mod door;
 mod forwarder;
 mod io;
 mod link;
@@ -10,6 +11,7 @@ mod poll;
 mod run;
 pub mod tls;
 
+pub use door::Door;
 pub use forwarder::{Forwarder, Gone};
 pub use link::Link;
 pub use run::Run;

@@ -82,10 +82,13 @@ impl Link {
         }
         let mut outcome = Ok(());
         let mut unsealed = std::mem::take(&mut bench.unsealed);
-        let backlog = std::mem::take(&mut self.backlog);
+        let mut backlog = std::mem::take(&mut self.backlog);
         let input: &[u8] = match &mut self.tls {
             None if backlog.is_empty() => received,
-            None => &backlog,
+            None => {
+                backlog.extend_from_slice(received);
+                &backlog
+            }
             Some(tls) => {
                 unsealed.clear();
                 unsealed.extend_from_slice(&backlog);
@@ -131,6 +134,11 @@ impl Link {
             None if self.late.len() + control.len() <= LATE_BYTES_MAX => self.late.extend_from_slice(control),
             None => {}
         }
+    }
+
+    /// Input waits to be decoded.
+    pub(crate) fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
     }
 
     /// Bytes that wait for the socket.

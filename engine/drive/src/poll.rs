@@ -1,6 +1,7 @@
 //! The few system calls that forwarding needs. All `unsafe` of the drive is here and says why it is sound.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Most chunks that one write gathers (the kernel's limit).
@@ -206,4 +207,44 @@ pub fn set_no_delay(fd: RawFd) {
             std::mem::size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
+}
+
+/// The next connection that waits at a listening socket, non-blocking and closed on exec.
+pub fn accept(fd: RawFd) -> io::Result<(OwnedFd, SocketAddr)> {
+    // SAFETY: an all-zero sockaddr_storage is a valid empty one.
+    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut len = std::mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into `address`, and the new length into `len`.
+    let accepted = unsafe {
+        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        check(libc::accept4(fd, std::ptr::from_mut(&mut address).cast(), &mut len, flags))?
+    };
+    // SAFETY: the descriptor is new and ours alone.
+    let connection = unsafe { OwnedFd::from_raw_fd(accepted) };
+    Ok((connection, socket_address(&address)))
+}
+
+fn socket_address(address: &libc::sockaddr_storage) -> SocketAddr {
+    match libc::c_int::from(address.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that this is a sockaddr_in, and a sockaddr_storage is large enough for one.
+            let v4 = unsafe { *std::ptr::from_ref(address).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+            SocketAddr::from((ip, u16::from_be(v4.sin_port)))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above, for sockaddr_in6.
+            let v6 = unsafe { *std::ptr::from_ref(address).cast::<libc::sockaddr_in6>() };
+            SocketAddr::from((Ipv6Addr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port)))
+        }
+        _ => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+    }
+}
+
+/// Bytes that nobody can predict.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // SAFETY: the kernel writes at most N bytes into an array of N; up to 256 bytes it never writes fewer.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
+    bytes
 }

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,10 +16,11 @@ use natsfleet_core::engine::Engine;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::outbuf::BORROW_MIN;
 
+use crate::door::{Door, OpenDoor};
 use crate::forwarder::Shared;
 use crate::io::{Io, Phase};
 use crate::link::{Ended, Link, Workbench, BATCH_BYTES};
-use crate::poll::{receive, set_no_delay, shut_write, Gather, Poll, Ready};
+use crate::poll::{accept, receive, set_no_delay, shut_write, Gather, Poll, Ready};
 
 /// Bytes read at a time.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -38,6 +39,12 @@ const FINISH_NS: u64 = 1_000_000_000;
 const DRAIN_NS: u64 = 500_000_000;
 /// Descriptor number of the wake-up among slots.
 const WAKE_TOKEN: u64 = u64::MAX;
+/// Doors are numbered from here.
+const DOOR_TOKENS: u64 = 1 << 32;
+/// Connections accepted from one door before others are served.
+const ACCEPTS_MAX: usize = 64;
+/// Rest of the doors after the system had no descriptor left.
+const DOOR_REST_NS: u64 = 100_000_000;
 
 /// The state of a forwarding thread. Commands of the control plane get it between two batches.
 pub struct Run {
@@ -45,6 +52,8 @@ pub struct Run {
     shared: Arc<Shared>,
     poll: Poll,
     ios: Vec<Option<Io>>,
+    doors: Vec<OpenDoor>,
+    doors_rest_until: Option<u64>,
     block: Vec<u8>,
     clear: Vec<u8>,
     bench: Workbench,
@@ -64,6 +73,8 @@ impl Run {
             shared,
             poll,
             ios: Vec::new(),
+            doors: Vec::new(),
+            doors_rest_until: None,
             block: vec![0; BLOCK_BYTES],
             clear: Vec::new(),
             bench: Workbench::default(),
@@ -119,10 +130,7 @@ impl Run {
     fn sleep_ns(&self) -> Option<u64> {
         let own = self.timers.peek().map(|Reverse((due, _, _))| *due);
         let core = self.engine.next_due_ns();
-        let due = match (own, core) {
-            (Some(a), Some(b)) => a.min(b),
-            (a, b) => a.or(b)?,
-        };
+        let due = [own, core, self.doors_rest_until].into_iter().flatten().min()?;
         Some(due.saturating_sub(self.now_ns))
     }
 
@@ -144,6 +152,9 @@ impl Run {
                 Phase::Open => {}
                 Phase::Finishing | Phase::Draining => self.end(slot),
             }
+        }
+        if self.doors_rest_until.is_some_and(|until| until <= self.now_ns) {
+            self.rest_doors(false);
         }
         self.engine.tick(self.now_ns);
     }
@@ -167,13 +178,78 @@ impl Run {
         admission: Admission,
         greeting: &[u8],
         mut input: Vec<u8>,
-    ) -> io::Result<()> {
+    ) {
         let cid = admission.cid;
-        set_no_delay(std::os::fd::AsRawFd::as_raw_fd(&fd));
+        set_no_delay(fd.as_raw_fd());
         let slot = self.engine.open(admission, self.now_ns);
         let layered = link.is_some();
         let clear = if layered { Vec::new() } else { std::mem::take(&mut input) };
-        let io = Io::new(fd, cid, link, clear);
+        self.keep(slot, Io::new(fd, cid, link, clear));
+        if !greeting.is_empty() {
+            self.engine.send(slot, greeting);
+        }
+        if layered && !input.is_empty() {
+            self.process_layered(slot, &mut input);
+        }
+        self.take_partial(slot);
+        self.flush_all(&[]);
+    }
+
+    /// Accepts connections from a listening socket from now on.
+    pub fn open_door(&mut self, fd: OwnedFd, rule: Door) -> io::Result<()> {
+        let token = DOOR_TOKENS + self.doors.len() as u64;
+        self.poll.add(fd.as_raw_fd(), token, true, false)?;
+        self.doors.push(OpenDoor { fd, rule });
+        Ok(())
+    }
+
+    /// Changes how a door treats newcomers.
+    pub fn change_door(&mut self, rule: &Door) {
+        for door in self.doors.iter_mut().filter(|door| door.rule.number == rule.number) {
+            door.rule = rule.clone();
+        }
+    }
+
+    /// Accepts nobody any more.
+    pub fn close_doors(&mut self) {
+        for door in self.doors.drain(..) {
+            // Watched since it was opened, so this cannot fail; dropping it closes it.
+            let _ = self.poll.remove(door.fd.as_raw_fd());
+        }
+    }
+
+    fn accept_from(&mut self, at: usize) {
+        for _ in 0..ACCEPTS_MAX {
+            let Some(door) = self.doors.get(at) else { return };
+            match accept(door.fd.as_raw_fd()) {
+                Ok((connection, peer)) => {
+                    let (admission, arrival, info) = door.rule.receive(self.shared.next_cid(), peer);
+                    let cid = admission.cid;
+                    set_no_delay(connection.as_raw_fd());
+                    let slot = self.engine.open_arrived(admission, arrival, &info, self.now_ns);
+                    self.keep(slot, Io::new(connection, cid, None, Vec::new()));
+                    self.flush(slot, &[]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => {
+                    self.rest_doors(true);
+                    return;
+                }
+                // The peer gave up while it waited.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn rest_doors(&mut self, rest: bool) {
+        self.doors_rest_until = rest.then_some(self.now_ns + DOOR_REST_NS);
+        for (at, door) in self.doors.iter().enumerate() {
+            let _ = self.poll.change(door.fd.as_raw_fd(), DOOR_TOKENS + at as u64, !rest, false);
+        }
+    }
+
+    /// Puts the drive's part of a connection beside the core's and starts watching its socket.
+    fn keep(&mut self, slot: u32, io: Io) {
         let raw = io.raw();
         if self.ios.len() <= slot as usize {
             self.ios.resize_with(slot as usize + 1, || None);
@@ -184,17 +260,7 @@ impl Run {
         if let Err(error) = self.poll.add(raw, u64::from(slot), true, false) {
             self.engine.lost(slot, CloseReason::ReadError, &error.to_string());
             self.end(slot);
-            return Err(error);
         }
-        if !greeting.is_empty() {
-            self.engine.send(slot, greeting);
-        }
-        if layered && !input.is_empty() {
-            self.process_layered(slot, &mut input);
-        }
-        self.take_partial(slot);
-        self.flush_all(&[]);
-        Ok(())
     }
 
     /// The core may go on with a connection that waited for the control plane.
@@ -213,6 +279,9 @@ impl Run {
         }
         self.watch(slot);
         self.take_partial(slot);
+        if self.io(slot).and_then(|io| io.link.as_ref()).is_some_and(|link| link.has_backlog()) {
+            self.process_layered(slot, &mut []);
+        }
     }
 
     /// Processes input that is already here.
@@ -226,6 +295,10 @@ impl Run {
     fn serve(&mut self, report: Ready) {
         if report.token == WAKE_TOKEN {
             self.shared.wake_thread.lower();
+            return;
+        }
+        if report.token >= DOOR_TOKENS {
+            self.accept_from((report.token - DOOR_TOKENS) as usize);
             return;
         }
         let slot = report.token as u32;
@@ -313,7 +386,8 @@ impl Run {
                     if answers {
                         self.flush(slot, &[]);
                     }
-                    if !more {
+                    // A connection that rests goes on with its backlog when it resumes.
+                    if !more || self.io(slot).is_none_or(|io| io.resting) {
                         return;
                     }
                 }

@@ -7,7 +7,7 @@ use natsfleet_core::conn::{Admission, Wishes};
 use natsfleet_core::engine::Settings;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::ws::WsOptions;
-use natsfleet_drive::{Forwarder, Gone, Link};
+use natsfleet_drive::{Door, Forwarder, Gone, Link};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -40,6 +40,8 @@ struct Limits {
     ping_max: u32,
     sub_tokens_max: u32,
     trace: bool,
+    report_arrivals: bool,
+    conns_max: u64,
 }
 
 impl From<Limits> for Settings {
@@ -52,6 +54,8 @@ impl From<Limits> for Settings {
             ping_max: l.ping_max,
             sub_tokens_max: l.sub_tokens_max,
             trace: l.trace,
+            report_arrivals: l.report_arrivals,
+            conns_max: l.conns_max,
         }
     }
 }
@@ -152,10 +156,35 @@ impl Engine {
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let admission = decided.into();
         let link = Link::new(None, websocket.map(WsOptions::from));
+        self.forwarder.tell(move |run| run.adopt(fd, link, admission, &greeting, input));
+    }
+
+    /// A client id for a connection that is going to be adopted.
+    fn next_cid(&self) -> u64 {
+        self.forwarder.next_cid()
+    }
+
+    /// Accepts connections from a listening socket: each is greeted with INFO, whose two halves go round the client id
+    /// and the members after it, and held as `welcome` says until its CONNECT.
+    fn open_door(&self, fd: RawFd, number: u32, welcome: Decided, info: (Vec<u8>, Vec<u8>), nonce: bool) {
+        // SAFETY: the caller gives the descriptor away and does not use it again.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let rule = Door { number, welcome: welcome.into(), info: [info.0, info.1], nonce };
         self.forwarder.tell(move |run| {
-            // A socket that cannot be watched is closed, which its close event reports.
-            let _ = run.adopt(fd, link, admission, &greeting, input);
+            // Fails only when epoll is out of memory, and then the process is lost anyway.
+            let _ = run.open_door(fd, rule);
         });
+    }
+
+    /// Changes how a door treats newcomers.
+    fn change_door(&self, number: u32, welcome: Decided, info: (Vec<u8>, Vec<u8>), nonce: bool) {
+        let rule = Door { number, welcome: welcome.into(), info: [info.0, info.1], nonce };
+        self.forwarder.tell(move |run| run.change_door(&rule));
+    }
+
+    /// Accepts nobody any more.
+    fn close_doors(&self) {
+        self.forwarder.tell(|run| run.close_doors());
     }
 
     /// Goes on with a connection whose second CONNECT was accepted.
@@ -231,6 +260,7 @@ impl Engine {
         dict.set_item("stale_connections", totals.stale_connections)?;
         dict.set_item("subscriptions", totals.subs)?;
         dict.set_item("connections", totals.conns)?;
+        dict.set_item("total_connections", totals.conns_ever)?;
         dict.set_item("stuck_bytes", totals.stuck_bytes)?;
         dict.set_item("now_ns", now_ns)?;
         Ok(dict)

@@ -1,6 +1,6 @@
 //! Events as tuples whose first member is their name.
 
-use natsfleet_core::conn::Traffic;
+use natsfleet_core::conn::{Arrival, Traffic};
 use natsfleet_core::event::{Event, Violation};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,13 +11,24 @@ pub fn four(traffic: &Traffic) -> Four {
     (traffic.in_msgs, traffic.in_bytes, traffic.out_msgs, traffic.out_bytes)
 }
 
+/// `(door, ip, port, nonce, at_ns)`
+pub type CameIn<'py> = (u32, String, u16, Bound<'py, PyBytes>, u64);
+
+pub fn came_in<'py>(py: Python<'py>, arrival: &Arrival) -> CameIn<'py> {
+    (arrival.door, arrival.ip.to_string(), arrival.port, PyBytes::new(py, &arrival.nonce), arrival.at_ns)
+}
+
 pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAny>> {
     let bytes = |b: &[u8]| PyBytes::new(py, b);
     let tuple = match event {
-        Event::Connect { cid, json } => ("connect", cid, bytes(&json)).into_pyobject(py)?.into_any(),
+        Event::Connect { cid, json, arrival } => {
+            ("connect", cid, bytes(&json), arrival.map(|a| came_in(py, &a))).into_pyobject(py)?.into_any()
+        }
+        Event::Arrived { cid, arrival } => ("arrived", cid, came_in(py, &arrival)).into_pyobject(py)?.into_any(),
         Event::Info { cid, json } => ("info", cid, bytes(&json)).into_pyobject(py)?.into_any(),
-        Event::Closed { cid, account, reason, detail, traffic, subs, about } => {
-            ("closed", cid, account, reason.code(), &*detail, four(&traffic), subs, bytes(&about))
+        Event::Closed { cid, account, reason, detail, traffic, subs, about, arrival } => {
+            let arrival = arrival.map(|a| came_in(py, &a));
+            ("closed", cid, account, reason.code(), &*detail, four(&traffic), subs, bytes(&about), arrival)
                 .into_pyobject(py)?
                 .into_any()
         }

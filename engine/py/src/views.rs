@@ -4,14 +4,15 @@ use natsfleet_core::view::{ConnView, SubView};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::events::four;
+use crate::events::{came_in, four};
 
-/// `(cid, account, traffic, subs, pending, opened_ns, last_in_ns, rtt_ns, about)`
+/// `(cid, account, traffic, subs, pending, opened_ns, last_in_ns, rtt_ns, about, arrival)`
 pub fn conn<'py>(py: Python<'py>, view: &ConnView) -> PyResult<Bound<'py, PyAny>> {
     let about = PyBytes::new(py, &view.about);
+    let arrival = view.arrival.as_deref().map(|a| came_in(py, a));
     let traffic = four(&view.traffic);
     let (subs, pending) = (view.subs, view.pending);
-    (view.cid, view.account, traffic, subs, pending, view.opened_ns, view.last_in_ns, view.rtt_ns, about)
+    (view.cid, view.account, traffic, subs, pending, view.opened_ns, view.last_in_ns, view.rtt_ns, about, arrival)
         .into_pyobject(py)
         .map(Bound::into_any)
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from services.router.admission.decision import decide_admission, decide_without_connect, refuse_for_room
 from services.router.admission.directory import Directory, Listener
@@ -18,11 +18,11 @@ from services.router.admission.hello import SILENT, Hello, parse_hello
 from services.router.admission.info import InfoTemplate
 from services.router.admission.verdict import Admitted, CheckPassword, Refused, Verdict
 from services.router.census import Census
-from services.router.newcomers import Newcomer, about, recall, with_cookies
+from services.router.newcomers import CONNECTION_TYPES, DOORS, Newcomer, about, arrived, recall, with_cookies
 from services.router.rib.accounts import AccountNumbers
 from services.router.rib.limits import payload_limit
 from services.router.rib.permits import PermitBook
-from services.shared.engine.forwarding import Forwarding, Handover, Permit
+from services.shared.engine.forwarding import Arrival, Door, Forwarding, Handover, Permit
 from services.shared.telemetry.log import Logger
 from services.shared.wire.close_reasons import CloseReason
 
@@ -38,6 +38,33 @@ class Rules:
     templates: dict[Listener, InfoTemplate]
     ping_interval_ns: dict[Listener, int]
     max_connections: int
+
+
+NOBODY: Final = Handover(
+    cid=0,
+    account=0,
+    permit=None,
+    verbose=True,
+    pedantic=True,
+    echo=True,
+    headers=False,
+    no_responders=False,
+    payload_max=0,
+    subs_max=0,
+    ping_interval_ns=0,
+    first_pong_info=b"",
+    about=b"",
+    system=False,
+    connect_within_ns=0,
+)
+"""A connection that may do nothing but CONNECT."""
+
+_STRANGERS: Final = {
+    listener: Newcomer(
+        cid=0, listener=listener, connection_type=CONNECTION_TYPES[listener], ip="", port=0, nonce=b"", started_ns=0
+    )
+    for listener in DOORS
+}
 
 
 class Desk:
@@ -63,41 +90,36 @@ class Desk:
         self.rules = rules
         self._permits = permits
 
-    def welcome(self, newcomer: Newcomer) -> Handover:
-        """How the engine should hold a connection that has not said anything yet.
+    def door(self, listener: Listener) -> Door:
+        """How the engine should treat those who come through a plain listener."""
+        rules = self.rules
+        return Door(
+            number=DOORS.index(listener),
+            welcome=self._welcome(_STRANGERS[listener]),
+            info=rules.templates[listener].halves(),
+            nonce=rules.directory.nonce_required,
+        )
 
-        Where nothing is asked for it may start at once; otherwise it must CONNECT first and in time.
-        """
-        policy = self.rules.directory.listeners[newcomer.listener]
+    def welcome(self, newcomer: Newcomer) -> Handover:
+        """How the engine should hold a connection that was accepted here and has not said anything yet."""
         self._newcomers[newcomer.cid] = newcomer
+        return self._welcome(newcomer)
+
+    def _welcome(self, newcomer: Newcomer) -> Handover:
+        """Where nothing is asked for a connection may start at once; otherwise it must CONNECT first and in time."""
         verdict = decide_without_connect(facts=newcomer.facts, directory=self.rules.directory)
         if isinstance(verdict, Admitted) and refuse_for_room(verdict, connections=0) is None:
             return replace(self._handover(newcomer, SILENT, verdict), about=b"", first_pong_info=b"")
-        return Handover(
-            cid=newcomer.cid,
-            account=0,
-            permit=None,
-            verbose=True,
-            pedantic=True,
-            echo=True,
-            headers=False,
-            no_responders=False,
-            payload_max=0,
-            subs_max=0,
-            ping_interval_ns=0,
-            first_pong_info=b"",
-            about=b"",
-            system=False,
-            connect_within_ns=policy.auth_timeout_ns or 0,
-        )
+        policy = self.rules.directory.listeners[newcomer.listener]
+        return replace(NOBODY, cid=newcomer.cid, connect_within_ns=policy.auth_timeout_ns or 0)
 
     def forget(self, cid: int) -> Newcomer | None:
         """The connection is gone; returns it if it was never settled."""
         return self._newcomers.pop(cid, None)
 
-    def connect(self, cid: int, arguments: bytes) -> None:
-        """Settles a CONNECT, the first or a later one."""
-        newcomer = self._newcomers.get(cid)
+    def connect(self, cid: int, arguments: bytes, arrival: Arrival | None) -> None:
+        """Settles a CONNECT, the first or a later one. `arrival` comes with a first one through a door."""
+        newcomer = arrived(cid, arrival) if arrival is not None else self._newcomers.get(cid)
         note: dict[str, Any] | None = None
         if newcomer is None:
             views = self._engine.connections(cid)
@@ -115,13 +137,19 @@ class Desk:
             self._log.trace(f"{newcomer.log_prefix} - <<- [CONNECT {redacted(arguments)}]")
         verdict = decide_admission(hello=hello, facts=newcomer.facts, directory=self.rules.directory)
         if isinstance(verdict, CheckPassword):
-            self._check(verdict, lambda settled: self._settle(newcomer, hello, settled, note))
+            self._newcomers[cid] = newcomer
+            self._check(verdict, lambda settled: self._settle_later(newcomer, hello, settled, note))
         else:
             self._settle(newcomer, hello, verdict, note)
 
+    def _settle_later(
+        self, newcomer: Newcomer, hello: Hello, verdict: Verdict, note: dict[str, Any] | None
+    ) -> None:
+        """Settles a CONNECT whose password was checked, unless the connection went away meanwhile."""
+        if newcomer.cid in self._newcomers:
+            self._settle(newcomer, hello, verdict, note)
+
     def _settle(self, newcomer: Newcomer, hello: Hello, verdict: Verdict, note: dict[str, Any] | None) -> None:
-        if note is None and newcomer.cid not in self._newcomers:
-            return  # it went away while its password was checked
         if isinstance(verdict, Admitted):
             others = self._census.of_account(verdict.account.name)
             if note is not None and note["account"] == verdict.account.name:

@@ -75,6 +75,10 @@ class InfoTemplate:
             )
         )
 
+    def halves(self) -> tuple[bytes, bytes]:
+        """The greeting before the client id, and after the members that each connection adds."""
+        return self._first_head + self._after_payload, self._after_nonce + self._last
+
     def connect_info(
         self, *, client_id: int, client_ip: str, max_payload_bytes: int, account: str, is_system: bool
     ) -> bytes:

@@ -17,6 +17,8 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
         "ping_max": options.ping_max,
         "sub_tokens_max": options.max_sub_tokens,
         "trace": options.log.trace,
+        "report_arrivals": options.log.debug,
+        "conns_max": max(options.max_connections, 0),
     }
 
 

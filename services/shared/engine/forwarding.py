@@ -69,6 +69,31 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a connection came in through a door of the engine. `at_ns` is wall-clock time."""
+
+    door: int
+    ip: str
+    port: int
+    nonce: bytes
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How the engine treats those who come through a listening socket that it accepts from by itself.
+
+    `welcome` is what they may do before their CONNECT (its client id is filled in); `info` are the two halves of the INFO
+    that greets them, around client id, address and, with `nonce`, the challenge.
+    """
+
+    number: int
+    welcome: Handover
+    info: tuple[bytes, bytes]
+    nonce: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionView:
     """A connection as the engine sees it now. Times are nanoseconds of the engine's clock (`totals()["now_ns"]`)."""
 
@@ -81,6 +106,7 @@ class ConnectionView:
     last_in_ns: int
     rtt_ns: int
     about: bytes
+    arrival: Arrival | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +192,22 @@ class Forwarding:
             )
         self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer)
 
+    def next_cid(self) -> int:
+        """A client id for a connection that is going to be adopted."""
+        return self._engine.next_cid()
+
+    def open_door(self, fd: int, door: Door) -> None:
+        """Has the engine accept connections from a listening socket, which it owns from now on."""
+        self._engine.open_door(fd, door.number, door.welcome.as_mapping(), door.info, door.nonce)
+
+    def change_door(self, door: Door) -> None:
+        """Changes how the door with this number treats newcomers."""
+        self._engine.change_door(door.number, door.welcome.as_mapping(), door.info, door.nonce)
+
+    def close_doors(self) -> None:
+        """Accepts nobody any more through any door; their sockets are closed."""
+        self._engine.close_doors()
+
     def readmit(self, handover: Handover) -> None:
         """Answers the CONNECT of a connection: it goes on as the handover says, without its old subscriptions."""
         self._engine.readmit(handover.as_mapping())
@@ -200,7 +242,10 @@ class Forwarding:
 
     def connections(self, cid: int | None = None) -> list[ConnectionView]:
         """All open connections, or the one with a client id."""
-        return [ConnectionView(c[0], c[1], Traffic(*c[2]), *c[3:]) for c in self._engine.connections(cid)]
+        return [
+            ConnectionView(c[0], c[1], Traffic(*c[2]), *c[3:9], Arrival(*c[9]) if c[9] else None)
+            for c in self._engine.connections(cid)
+        ]
 
     def subscriptions(self, cid: int | None = None) -> list[SubscriptionView]:
         """All subscriptions, or those of one connection."""
