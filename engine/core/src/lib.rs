@@ -18,6 +18,7 @@ mod publish;
 mod quote;
 pub mod slab;
 pub mod subject;
+mod subject_table;
 mod subscribe;
 mod timers;
 mod trace;

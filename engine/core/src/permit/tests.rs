@@ -382,7 +382,7 @@ fn naive_queue(entries: &Entries, subject: &str, queue: &str) -> bool {
         subject::matches(entry.as_bytes(), subject.as_bytes())
             && pattern
                 .as_ref()
-                .is_some_and(|pattern| rules::queue_matches(pattern.as_bytes(), queue.as_bytes()))
+                .is_some_and(|pattern| subject::covers(pattern.as_bytes(), queue.as_bytes()))
     })
 }
 
