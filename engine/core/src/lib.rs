@@ -24,3 +24,5 @@ mod timers;
 mod trace;
 pub mod view;
 pub mod ws;
+#[cfg(test)]
+mod vectors;

@@ -24,18 +24,29 @@ struct Node<V> {
 
 impl<V> Default for Node<V> {
     fn default() -> Self {
-        Self { literal: Vec::new(), star: None, full: None, here: None }
+        Self {
+            literal: Vec::new(),
+            star: None,
+            full: None,
+            here: None,
+        }
     }
 }
 
 impl<V> Node<V> {
     fn child(&self, token: &[u8]) -> Option<&Self> {
-        let at = self.literal.binary_search_by(|(have, _)| (**have).cmp(token)).ok()?;
+        let at = self
+            .literal
+            .binary_search_by(|(have, _)| (**have).cmp(token))
+            .ok()?;
         self.literal.get(at).map(|(_, node)| node)
     }
 
     fn child_mut(&mut self, token: &[u8]) -> Option<&mut Self> {
-        let at = match self.literal.binary_search_by(|(have, _)| (**have).cmp(token)) {
+        let at = match self
+            .literal
+            .binary_search_by(|(have, _)| (**have).cmp(token))
+        {
             Ok(at) => at,
             Err(at) => {
                 self.literal.insert(at, (token.into(), Self::default()));
@@ -64,7 +75,10 @@ impl<V> Node<V> {
             Some(dot) => rest.split_at(dot),
             None => (rest, &[][..]),
         };
-        for child in [self.child(token), self.star.as_deref()].into_iter().flatten() {
+        for child in [self.child(token), self.star.as_deref()]
+            .into_iter()
+            .flatten()
+        {
             let done = match tail.split_first() {
                 Some((_, tail)) => child.visit(tail, visit),
                 None => child.here.as_ref().is_some_and(&mut *visit),
@@ -87,7 +101,11 @@ pub(crate) struct SubjectTable<V> {
 
 impl<V> Default for SubjectTable<V> {
     fn default() -> Self {
-        Self { literal: HashMap::new(), wild: Node::default(), wild_len: 0 }
+        Self {
+            literal: HashMap::new(),
+            wild: Node::default(),
+            wild_len: 0,
+        }
     }
 }
 
@@ -118,18 +136,47 @@ impl<V> SubjectTable<V> {
         if !self.literal.is_empty() && self.literal.get(subject).is_some_and(&mut visit) {
             return true;
         }
-        self.wild_len > 0 && subject::has_no_empty_token(subject) && self.wild.visit(subject, &mut visit)
+        self.wild_len > 0
+            && subject::has_no_empty_token(subject)
+            && self.wild.visit(subject, &mut visit)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors::{rows, truth};
+
+    #[test]
+    fn subjects_relate_as_recorded() {
+        for row in rows(include_str!("../../../spec/subjects/subjects.txt"), 4) {
+            let [question, one, other, want] = row[..] else {
+                unreachable!()
+            };
+            let (one, other) = (one.as_bytes(), other.as_bytes());
+            let have = match question {
+                "valid" => subject::is_valid(one),
+                "literal" => subject::is_valid_literal(one),
+                "matches" => subject::matches(one, other),
+                "covers" => subject::covers(one, other),
+                "overlap" => subject::overlap(one, other),
+                unknown => panic!("no question {unknown}"),
+            };
+            assert_eq!(have, truth(want), "{row:?}");
+            if question == "matches" && subject::is_valid(one) {
+                let mut table = SubjectTable::default();
+                table.entry(one, || ()).unwrap();
+                assert_eq!(table.visit(other, |()| true), truth(want), "{row:?}");
+            }
+        }
+    }
 
     fn visited(patterns: &[&str], subject: &str) -> Vec<String> {
         let mut table = SubjectTable::default();
         for pattern in patterns {
-            table.entry(pattern.as_bytes(), || (*pattern).to_string()).unwrap();
+            table
+                .entry(pattern.as_bytes(), || (*pattern).to_string())
+                .unwrap();
         }
         assert_eq!(table.len(), patterns.len());
         let mut seen = Vec::new();
@@ -142,9 +189,17 @@ mod tests {
 
     #[test]
     fn the_most_specific_is_visited_first() {
-        let patterns = [">", "a.>", "a.*", "*.*", "*.b", "a.b", "*.>", "a.b.c", "a.*.c"];
-        assert_eq!(visited(&patterns, "a.b"), ["a.b", "a.*", "a.>", "*.b", "*.*", "*.>", ">"]);
-        assert_eq!(visited(&patterns, "a.b.c"), ["a.b.c", "a.*.c", "a.>", "*.>", ">"]);
+        let patterns = [
+            ">", "a.>", "a.*", "*.*", "*.b", "a.b", "*.>", "a.b.c", "a.*.c",
+        ];
+        assert_eq!(
+            visited(&patterns, "a.b"),
+            ["a.b", "a.*", "a.>", "*.b", "*.*", "*.>", ">"]
+        );
+        assert_eq!(
+            visited(&patterns, "a.b.c"),
+            ["a.b.c", "a.*.c", "a.>", "*.>", ">"]
+        );
         assert_eq!(visited(&patterns, "a"), [">"]);
         assert!(visited(&patterns, "a..b").is_empty() && visited(&patterns, "").is_empty());
     }
@@ -168,7 +223,10 @@ mod tests {
             assert!(table.entry(pattern.as_bytes(), || ()).is_none());
         }
         let longest = vec!["*"; TOKENS_MAX].join(".");
-        assert!(table.entry(longest.as_bytes(), || ()).is_some() && table.visit(longest.as_bytes(), |()| true));
+        assert!(
+            table.entry(longest.as_bytes(), || ()).is_some()
+                && table.visit(longest.as_bytes(), |()| true)
+        );
         assert_eq!(table.len(), 1);
     }
 }

@@ -1,10 +1,3 @@
-<<<<<<< HEAD
-//! Subject mappings of an account.
-
-/// All mappings of an account.
-#[derive(Debug, Default)]
-pub struct Mappings {}
-=======
 //! Subject mappings of one account: weighted destinations per source (reference: wire protocol 1.18, security 5.7).
 //!
 //! Applied once to each message that a client or leaf publishes, before the permission check and before matching; the
@@ -22,6 +15,7 @@ use std::fmt;
 
 pub use transform::{Transform, TransformError};
 
+use crate::quote::quoted;
 use crate::subject;
 use crate::subject_table::SubjectTable;
 
@@ -79,11 +73,12 @@ pub enum MappingError {
 
 impl fmt::Display for MappingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted = |text: &[u8]| format!("{:?}", String::from_utf8_lossy(text));
         match self {
             Self::Source(source) => write!(f, "subject {} is not a valid subject", quoted(source)),
             Self::Destination { error, .. } => error.fmt(f),
-            Self::Duplicate { destination, .. } => write!(f, "duplicate entry for {}", quoted(destination)),
+            Self::Duplicate { destination, .. } => {
+                write!(f, "duplicate entry for {}", quoted(destination))
+            }
             Self::Weight(_) => f.write_str("individual weights need to be <= 100"),
             Self::TotalWeight(_) => f.write_str("total weight needs to be <= 100"),
         }
@@ -91,32 +86,10 @@ impl fmt::Display for MappingError {
 }
 
 impl std::error::Error for MappingError {}
->>>>>>> 8436001 (Mappings: transforms, weights, clusters (tests follow))
 
 /// What became of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mapped {
-<<<<<<< HEAD
-    /// No mapping applies.
-    Unchanged,
-    /// The new subject was written.
-    To,
-    /// The message is lost by intent.
-    Dropped,
-}
-
-impl Mappings {
-    /// True when there are none.
-    pub fn is_empty(&self) -> bool {
-        true
-    }
-
-    /// Maps `subject`.
-    pub fn apply(&self, _subject: &[u8], _roll: u32, _random: &mut dyn FnMut(u32) -> u32, _out: &mut Vec<u8>) -> Mapped {
-        Mapped::Unchanged
-    }
-}
-=======
     /// It stays as it is; nothing was written.
     Unchanged,
     /// It is replaced by what was written.
@@ -150,7 +123,10 @@ impl Mappings {
         let mut mappings = Self::default();
         for spec in specs {
             let choices = compile_choices(spec, cluster)?;
-            let make = || Mapping { source: spec.source.clone(), choices: Vec::new() };
+            let make = || Mapping {
+                source: spec.source.clone(),
+                choices: Vec::new(),
+            };
             match mappings.table.entry(&spec.source, make) {
                 Some(mapping) => mapping.choices = choices,
                 None => return Err(MappingError::Source(spec.source.clone())),
@@ -162,6 +138,12 @@ impl Mappings {
     /// True when no subject is ever mapped.
     pub fn is_empty(&self) -> bool {
         self.table.len() == 0
+    }
+
+    /// Does some source match `subject`? When not, it is never changed, which a cache may remember.
+    #[inline]
+    pub fn concerns(&self, subject: &[u8]) -> bool {
+        self.find(subject).is_some()
     }
 
     /// Maps `subject` and writes the result to `out`. `roll` is uniform in 0..100; `random(n)` gives 0 to n-1.
@@ -176,8 +158,15 @@ impl Mappings {
             return Mapped::Unchanged;
         };
         let roll = roll % u32::from(WEIGHT_MAX);
-        match mapping.choices.iter().find(|choice| roll < u32::from(choice.below)) {
-            Some(Choice { to: Some(transform), .. }) => {
+        match mapping
+            .choices
+            .iter()
+            .find(|choice| roll < u32::from(choice.below))
+        {
+            Some(Choice {
+                to: Some(transform),
+                ..
+            }) => {
                 transform.apply(subject, random, out);
                 if out.len() > MAPPED_BYTES_MAX {
                     return Mapped::Dropped;
@@ -211,9 +200,21 @@ fn compile_choices(spec: &MappingSpec, cluster: &[u8]) -> Result<Vec<Choice>, Ma
     let mut totals = HashMap::<&[u8], u8>::new();
     let mut transforms = Vec::new();
     for (at, destination) in spec.destinations.iter().enumerate() {
-        let DestinationSpec { subject, weight, cluster } = destination;
-        if spec.destinations.iter().take(at).any(|earlier| earlier.subject == *subject) {
-            return Err(MappingError::Duplicate { source: source(), destination: subject.clone() });
+        let DestinationSpec {
+            subject,
+            weight,
+            cluster,
+        } = destination;
+        if spec
+            .destinations
+            .iter()
+            .take(at)
+            .any(|earlier| earlier.subject == *subject)
+        {
+            return Err(MappingError::Duplicate {
+                source: source(),
+                destination: subject.clone(),
+            });
         }
         if *weight > WEIGHT_MAX {
             return Err(MappingError::Weight(source()));
@@ -223,10 +224,12 @@ fn compile_choices(spec: &MappingSpec, cluster: &[u8]) -> Result<Vec<Choice>, Ma
         if *total > WEIGHT_MAX {
             return Err(MappingError::TotalWeight(source()));
         }
-        let transform = Transform::compile(&spec.source, subject).map_err(|error| MappingError::Destination {
-            source: source(),
-            destination: subject.clone(),
-            error,
+        let transform = Transform::compile(&spec.source, subject).map_err(|error| {
+            MappingError::Destination {
+                source: source(),
+                destination: subject.clone(),
+                error,
+            }
         })?;
         transforms.push((cluster.as_slice(), *weight, transform));
     }
@@ -236,15 +239,23 @@ fn compile_choices(spec: &MappingSpec, cluster: &[u8]) -> Result<Vec<Choice>, Ma
     let mut choices = Vec::new();
     for (_, weight, transform) in transforms.into_iter().filter(|(of, ..)| *of == group) {
         below += weight;
-        choices.push(Choice { below, to: Some(transform) });
+        choices.push(Choice {
+            below,
+            to: Some(transform),
+        });
     }
-    let lists_itself = spec.destinations.iter().any(|destination| destination.subject == spec.source);
+    let lists_itself = spec
+        .destinations
+        .iter()
+        .any(|destination| destination.subject == spec.source);
     if below < WEIGHT_MAX && !lists_itself {
-        choices.push(Choice { below: WEIGHT_MAX, to: None });
+        choices.push(Choice {
+            below: WEIGHT_MAX,
+            to: None,
+        });
     }
     Ok(choices)
 }
 
 #[cfg(test)]
 mod tests;
->>>>>>> 8436001 (Mappings: transforms, weights, clusters (tests follow))
