@@ -22,6 +22,7 @@ mod subject_table;
 mod subscribe;
 mod timers;
 mod trace;
+pub mod trace_headers;
 pub mod view;
 pub mod ws;
 #[cfg(test)]
