@@ -10,11 +10,13 @@ use std::collections::HashMap;
 
 use crate::subject::{self, TOKENS_MAX};
 
+/// Keys come from a configuration, not from the network, so that no secret seed is needed.
+type Keyed<V> = HashMap<Box<[u8]>, V, foldhash::fast::FixedState>;
+
 /// One token position of the subjects with wildcards.
 #[derive(Debug)]
 struct Node<V> {
-    /// Sorted by token.
-    literal: Vec<(Box<[u8]>, Node<V>)>,
+    literal: Keyed<Node<V>>,
     star: Option<Box<Node<V>>>,
     /// Of the subject that ends here with `>`.
     full: Option<V>,
@@ -25,7 +27,7 @@ struct Node<V> {
 impl<V> Default for Node<V> {
     fn default() -> Self {
         Self {
-            literal: Vec::new(),
+            literal: Keyed::default(),
             star: None,
             full: None,
             here: None,
@@ -34,39 +36,17 @@ impl<V> Default for Node<V> {
 }
 
 impl<V> Node<V> {
-    fn child(&self, token: &[u8]) -> Option<&Self> {
-        let at = self
-            .literal
-            .binary_search_by(|(have, _)| (**have).cmp(token))
-            .ok()?;
-        self.literal.get(at).map(|(_, node)| node)
-    }
-
-    fn child_mut(&mut self, token: &[u8]) -> Option<&mut Self> {
-        let at = match self
-            .literal
-            .binary_search_by(|(have, _)| (**have).cmp(token))
-        {
-            Ok(at) => at,
-            Err(at) => {
-                self.literal.insert(at, (token.into(), Self::default()));
-                at
-            }
-        };
-        self.literal.get_mut(at).map(|(_, node)| node)
-    }
-
     /// The place of the value of a valid `pattern`.
-    fn place(&mut self, pattern: &[u8]) -> Option<&mut Option<V>> {
+    fn place(&mut self, pattern: &[u8]) -> &mut Option<V> {
         let mut node = self;
         for token in subject::tokens(pattern) {
             node = match token {
-                b">" => return Some(&mut node.full),
+                b">" => return &mut node.full,
                 b"*" => node.star.get_or_insert_default(),
-                _ => node.child_mut(token)?,
+                _ => node.literal.entry(token.into()).or_default(),
             };
         }
-        Some(&mut node.here)
+        &mut node.here
     }
 
     /// Recurses at most [`TOKENS_MAX`] deep, since patterns are no longer than that.
@@ -75,7 +55,7 @@ impl<V> Node<V> {
             Some(dot) => rest.split_at(dot),
             None => (rest, &[][..]),
         };
-        for child in [self.child(token), self.star.as_deref()]
+        for child in [self.literal.get(token), self.star.as_deref()]
             .into_iter()
             .flatten()
         {
@@ -94,7 +74,7 @@ impl<V> Node<V> {
 /// Values by subject; see the module's description.
 #[derive(Debug)]
 pub(crate) struct SubjectTable<V> {
-    literal: HashMap<Box<[u8]>, V>,
+    literal: Keyed<V>,
     wild: Node<V>,
     wild_len: usize,
 }
@@ -102,7 +82,7 @@ pub(crate) struct SubjectTable<V> {
 impl<V> Default for SubjectTable<V> {
     fn default() -> Self {
         Self {
-            literal: HashMap::new(),
+            literal: Keyed::default(),
             wild: Node::default(),
             wild_len: 0,
         }
@@ -119,7 +99,7 @@ impl<V> SubjectTable<V> {
         if !subject::has_wildcard(pattern) {
             return Some(self.literal.entry(pattern.into()).or_insert_with(make));
         }
-        let place = self.wild.place(pattern)?;
+        let place = self.wild.place(pattern);
         self.wild_len += usize::from(place.is_none());
         Some(place.get_or_insert_with(make))
     }
