@@ -23,7 +23,7 @@ mod subscribe;
 mod timers;
 mod trace;
 pub mod trace_headers;
-pub mod view;
-pub mod ws;
 #[cfg(test)]
 mod vectors;
+pub mod view;
+pub mod ws;
