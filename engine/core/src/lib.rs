@@ -18,8 +18,12 @@ mod publish;
 mod quote;
 pub mod slab;
 pub mod subject;
+mod subject_table;
 mod subscribe;
 mod timers;
 mod trace;
+pub mod trace_headers;
+#[cfg(test)]
+mod vectors;
 pub mod view;
 pub mod ws;

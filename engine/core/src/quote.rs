@@ -16,6 +16,13 @@ pub fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
+/// The same as a text of its own, for messages that are not on the fast path.
+pub fn quoted(text: &[u8]) -> String {
+    let mut out = Vec::new();
+    push_quoted(&mut out, text);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 fn is_plain(b: u8) -> bool {
     (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\'
 }
@@ -83,13 +90,7 @@ fn push_hex(out: &mut Vec<u8>, value: u32, digits: u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::push_quoted;
-
-    fn quoted(text: &[u8]) -> String {
-        let mut out = Vec::new();
-        push_quoted(&mut out, text);
-        String::from_utf8(out).expect("quoting yields UTF-8")
-    }
+    use super::quoted;
 
     #[test]
     fn quoting_is_that_of_the_reference() {

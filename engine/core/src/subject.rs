@@ -76,6 +76,22 @@ pub fn matches(pattern: &[u8], subject: &[u8]) -> bool {
     }
 }
 
+/// Does `pattern` match everything that `other` does, when wildcards in `other` keep their meaning? Unlike in
+/// [`matches`], `*` does not stand for a `>` of `other`, nor for an empty token.
+pub fn covers(pattern: &[u8], other: &[u8]) -> bool {
+    let mut want = tokens(pattern);
+    let mut have = tokens(other);
+    loop {
+        match (want.next(), have.next()) {
+            (Some(b">"), Some(_)) => return true,
+            (Some(b"*"), Some(h)) if !h.is_empty() && h != b">" => {}
+            (Some(w), Some(h)) if w == h => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
 /// Could some literal subject match both `a` and `b`?
 pub fn overlap(a: &[u8], b: &[u8]) -> bool {
     let mut left = tokens(a);
@@ -128,6 +144,8 @@ mod tests {
         assert!(matches(b"a.*", b"a.b") && !matches(b"a.*", b"a") && !matches(b"a.*", b"a.b.c"));
         assert!(matches(b"a.>", b"a.b.c") && !matches(b"a.>", b"a"));
         assert!(matches(b"foo.*", b"foo.*") && matches(b">", b"x"));
+        assert!(covers(b"a.*", b"a.*") && covers(b"a.>", b"a.*") && covers(b"a.>", b"a.>") && covers(b"a.*", b"a.b"));
+        assert!(!covers(b"a.*", b"a.>") && !covers(b"a.b", b"a.*") && !covers(b"a.*", b"a."));
         assert!(overlap(b"a.*", b"*.b") && overlap(b"a.>", b"a.b.c") && !overlap(b"a.b", b"a.c"));
     }
 }

@@ -18,6 +18,7 @@ use std::fmt;
 
 pub use replies::{Replies, REPLIES_BYTES_MAX, REPLIES_MAX};
 
+use crate::quote::quoted;
 use crate::subject;
 use rules::Rules;
 
@@ -80,16 +81,8 @@ pub enum PermitError {
 impl fmt::Display for PermitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Subject(text) => write!(
-                f,
-                "subject {:?} is not a valid subject",
-                String::from_utf8_lossy(text)
-            ),
-            Self::Queue(text) => write!(
-                f,
-                "queue {:?} is not a valid queue",
-                String::from_utf8_lossy(text)
-            ),
+            Self::Subject(text) => write!(f, "subject {} is not a valid subject", quoted(text)),
+            Self::Queue(text) => write!(f, "queue {} is not a valid queue", quoted(text)),
         }
     }
 }

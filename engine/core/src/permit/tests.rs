@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::vectors::{items, rows, truth};
 
 fn list(entries: &[&str]) -> Vec<Vec<u8>> {
     entries
@@ -60,6 +61,32 @@ fn expect_subscribe(permit: &Permit, yes: &[&str], no: &[&str]) {
     }
     for request in no {
         assert!(!subscribes(permit, request), "{request} should be refused");
+    }
+}
+
+#[test]
+fn requests_are_judged_as_recorded() {
+    for row in rows(include_str!("../../../../spec/subjects/permits.txt"), 5) {
+        let [direction, allow, deny, request, want] = row[..] else {
+            unreachable!()
+        };
+        let allow = (allow != "-").then(|| items(allow));
+        let deny = items(deny);
+        let mut spec = PermitSpec::default();
+        let allowed = match direction {
+            "publish" => {
+                (spec.publish_allow, spec.publish_deny) = (allow, deny);
+                Permit::compile(&spec)
+                    .unwrap()
+                    .can_publish(request.as_bytes())
+            }
+            "subscribe" => {
+                (spec.subscribe_allow, spec.subscribe_deny) = (allow, deny);
+                subscribes(&Permit::compile(&spec).unwrap(), request)
+            }
+            other => panic!("no direction {other}"),
+        };
+        assert_eq!(allowed, truth(want), "{row:?}");
     }
 }
 
@@ -382,7 +409,7 @@ fn naive_queue(entries: &Entries, subject: &str, queue: &str) -> bool {
         subject::matches(entry.as_bytes(), subject.as_bytes())
             && pattern
                 .as_ref()
-                .is_some_and(|pattern| rules::queue_matches(pattern.as_bytes(), queue.as_bytes()))
+                .is_some_and(|pattern| subject::covers(pattern.as_bytes(), queue.as_bytes()))
     })
 }
 
