@@ -6,11 +6,14 @@ Bodies are not read: an upgrade request has none, and bytes after the head are o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 REQUEST_BYTES_MAX: Final = 64 * 1024
 """Longest request head. Browsers stay far below; nats-server allows 1 MiB, which is a lot to hold for a stranger."""
+
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,9 @@ class RequestReader:
             raise RequestError(error.error_status_hint, str(error)) from error
         if not request.http_version.startswith(b"1."):
             raise RequestError(505, f"HTTP version {request.http_version.decode('ascii')}, wanted 1.1")
+        for name, value in request.headers:
+            if _CONTROL.search(value):
+                raise RequestError(400, f"control character in field {name.decode('ascii')}")
         rest, _ = self._connection.trailing_data
         return RequestHead(
             method=request.method.decode("ascii"),
