@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.router.websocket.request import REQUEST_BYTES_MAX
+from services.router.websocket.request import REQUEST_BYTES_MAX, REQUEST_LINE_BYTES_MAX
 from services.router.websocket.upgrade import (
     Accepted,
     NeedMore,
@@ -210,6 +210,18 @@ def test_the_absolute_form_overrules_the_host_field() -> None:
 def test_what_is_not_http_is_refused(data: bytes, status: int) -> None:
     assert refused(data)[0] == status
     assert refused(data)[1].startswith("invalid HTTP request: ")
+
+
+def test_another_protocol_is_refused_at_its_first_line() -> None:
+    assert refused(b"CONNECT {}\r\n") == (400, "invalid HTTP request: request line b'CONNECT {}\\r'")
+
+
+def test_an_endless_request_line_is_cut_off() -> None:
+    machine = UpgradeMachine(rules())
+    assert machine.receive(b"GET /") == NeedMore()
+    result = machine.receive(b"x" * REQUEST_LINE_BYTES_MAX)
+    assert isinstance(result, Refused)
+    assert result.response.startswith(b"HTTP/1.1 414 URI Too Long\r\n")
 
 
 def test_an_endless_request_is_cut_off() -> None:
