@@ -82,6 +82,10 @@ def _split(text: str) -> SplitResult:
 
 def _port(url: SplitResult, *, scheme: str) -> int:
     """The port, 80 or 443 when none is given. A colon without a port behind it is refused, not read as the default."""
+    try:
+        port = url.port
+    except ValueError as error:
+        raise ValueError(f"{url.geturl()!r} has an invalid port") from error
     if url.netloc.endswith(":"):
         raise ValueError(f"{url.geturl()!r} has an empty port")
-    return DEFAULT_PORTS[scheme] if url.port is None else url.port
+    return DEFAULT_PORTS[scheme] if port is None else port

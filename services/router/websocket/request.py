@@ -6,11 +6,20 @@ Bodies are not read: an upgrade request has none, and bytes after the head are o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import h11
 
 REQUEST_BYTES_MAX: Final = 64 * 1024
 """Longest request head. Browsers stay far below; nats-server allows 1 MiB, which is a lot to hold for a stranger."""
+REQUEST_LINE_BYTES_MAX: Final = 8 * 1024
+"""Longest request line that may come in pieces."""
+
+_REQUEST_LINE: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/[0-9]\.[0-9]\r?")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +60,14 @@ class RequestError(Exception):
 class RequestReader:
     """Collects bytes until they are one request head."""
 
-    __slots__ = ("_connection", "_received_bytes")
+    __slots__ = ("_connection", "_received_bytes", "_request_line")
 
     def __init__(self) -> None:
         import h11  # deferred: see the module docstring
 
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_BYTES_MAX)
         self._received_bytes = 0
+        self._request_line: bytes | None = b""
 
     def receive(self, data: bytes) -> RequestHead | None:
         """The request head once it is complete, else None. Raises RequestError for anything that cannot become one."""
@@ -66,6 +76,7 @@ class RequestReader:
         self._received_bytes += len(data)
         if self._received_bytes > REQUEST_BYTES_MAX:
             raise RequestError(431, f"request larger than {REQUEST_BYTES_MAX} bytes")
+        self._check_request_line(data)
         try:
             if data:
                 self._connection.receive_data(data)
@@ -77,10 +88,29 @@ class RequestReader:
             raise RequestError(error.error_status_hint, str(error)) from error
         if not request.http_version.startswith(b"1."):
             raise RequestError(505, f"HTTP version {request.http_version.decode('ascii')}, wanted 1.1")
+        for name, value in request.headers:
+            if _CONTROL.search(value):
+                raise RequestError(400, f"control character in field {name.decode('ascii')}")
         rest, _ = self._connection.trailing_data
         return RequestHead(
             method=request.method.decode("ascii"),
             target=request.target.decode("ascii"),
             fields=tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers),
-            data_follows=bool(rest) or not isinstance(body, h11.EndOfMessage),
+            data_follows=bool(rest) or not isinstance(body, h11.EndOfMessage) or _is_chunked(request),
         )
+
+    def _check_request_line(self, data: bytes) -> None:
+        """Refuses another protocol at its first line, without waiting for an empty one that may never come."""
+        if self._request_line is None:
+            return
+        self._request_line, end, _ = (self._request_line + data).partition(b"\n")
+        if end:
+            if _REQUEST_LINE.fullmatch(self._request_line) is None:
+                raise RequestError(400, f"request line {self._request_line[:40]!r}")
+            self._request_line = None
+        elif len(self._request_line) > REQUEST_LINE_BYTES_MAX:
+            raise RequestError(414, f"request line longer than {REQUEST_LINE_BYTES_MAX} bytes")
+
+
+def _is_chunked(request: h11.Request) -> bool:
+    return any(name == b"transfer-encoding" for name, _ in request.headers)
