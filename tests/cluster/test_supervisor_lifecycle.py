@@ -254,7 +254,8 @@ def test_a_taken_port_ends_the_start_with_the_known_text(tmp_path: Path) -> None
         port = taken.getsockname()[1]
         with supervised(tmp_path, port=port) as node:
             assert node.wait_exit() == 1
-            want = f'Error listening on port: 127.0.0.1:{port}, "listen tcp 127.0.0.1:{port}: bind: address already in use"'
+            where = f"127.0.0.1:{port}"
+            want = f'Error listening on port: {where}, "listen tcp {where}: bind: address already in use"'
             assert node.texts()[-1] == want
             assert node.texts()[0] == "Starting nats-server"
 
