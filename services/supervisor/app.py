@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.shared.config.options import Options
 from services.shared.runtime.commit import own_commit
+from services.shared.runtime.control import Start
 from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
 from services.shared.runtime.log_stream import LogTargetError
 from services.shared.runtime.process_name import set_process_name
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from services.supervisor.readiness import RunDir
 
 EXIT_FAILED: Final = 1
+EXIT_BROKEN: Final = 70
 TEMPORARY_DIR: Final = "/tmp"
 _NO_IDENTITY: Final = Identity(server_id="", server_name="", xkey="")
 
@@ -74,13 +76,15 @@ def run_node(launch: Launch) -> int:
         for role in node.plan.roles
     }
 
-    # From here on the roles import what they need; the rest of the supervisor is loaded beside them.
+    # From here on the roles import what they need and wait for their identity; the rest is loaded beside them.
+    identity = _make_identity(options)
+    for process in running.values():
+        process.send(Start(identity=identity))
     from services.supervisor.announcements import Announcements
     from services.supervisor.banner import monitor_lines
     from services.supervisor.children_loop import ChildrenLoop
     from services.supervisor.reload_loop import Reloader
 
-    identity = _make_identity(options)
     announcements = Announcements(node, log, _open_run_dir(options, log))
     loop = ChildrenLoop(
         node,
@@ -95,11 +99,14 @@ def run_node(launch: Launch) -> int:
         log.write(level, text)
     announcements.start()
     try:
-        return loop.run(signals)
-    finally:
-        announcements.close()
+        code = loop.run(signals)
         log.write("INF", "Server Exiting..")
-        log.close()
+    except Exception:
+        code = EXIT_BROKEN  # the roles die with this process
+        _log_own_failure(log)
+    announcements.close()
+    log.close()
+    return code
 
 
 def _open_node(launch: Launch, *, started_ns: int) -> Node:
@@ -153,6 +160,13 @@ def _log_start(log: LogWriter, options: Options, *, identity: Identity) -> None:
 
     for level, text in starting_lines(options, identity=identity, commit=own_commit()):
         log.write(level, text)
+
+
+def _log_own_failure(log: LogWriter) -> None:
+    import traceback
+
+    for line in traceback.format_exc().splitlines():
+        log.write("FTL", line)
 
 
 def _open_run_dir(options: Options, log: LogWriter) -> RunDir | None:

@@ -49,7 +49,7 @@ _CLIENT_LISTENERS: Final = (NATS_LISTENER, WEBSOCKET_LISTENER)
 
 
 class ChildrenLoop:
-    """Runs a node whose roles were already forked once; `run` returns the exit code of the node."""
+    """Runs a node whose roles were already started once; `run` returns the exit code of the node."""
 
     def __init__(
         self,
@@ -79,8 +79,6 @@ class ChildrenLoop:
 
     def run(self, signals: SignalPipe) -> int:
         """Serves until every role is gone; the exit code."""
-        for process in self._running.values():
-            process.send(Start(identity=self._identity))
         while True:
             self._act_on_time(time.monotonic_ns())
             if self._shutdown is not None and not self._running:

@@ -1,8 +1,9 @@
 """The one writer of a node's log: every line of every role goes through here, in order.
 
 Promise: writing never blocks the node. Lines for a pipe, a terminal or syslog wait in a bounded queue while nobody
-reads and are counted when they don't fit; files are written directly. Where lines go follows the options (operations 5.1):
-a log file, else remote syslog, else local syslog, else standard error. The caller polls `pending_fileno` for writing.
+reads and are counted when they don't fit; files are written directly. Where lines go follows the options (operations
+5.1): a log file, else remote syslog, else local syslog, else standard error. The caller polls `pending_fileno` for
+writing.
 """
 
 from __future__ import annotations

@@ -332,9 +332,7 @@ class Lexer:
             self._advance(self._pos + 1)
             self._state = self._pair_start
             return None
-        raise self._error(
-            f'Expected a map value terminator "," or a map terminator "}}", but got \'{char}\' instead.'
-        )
+        raise self._error(f'Expected a map value terminator "," or a map terminator "}}", but got \'{char}\' instead.')
 
     def _array_start(self) -> Item | None:
         """Before a value of an array, or its end."""

@@ -95,8 +95,14 @@ class Finished:
     """Role: lame duck mode is over, no client is left; the node may end."""
 
 
-def _reduce_proxy(proxy: MappingProxyType[str, str]) -> tuple[type, tuple[dict[str, str]]]:
-    return MappingProxyType, (dict(proxy),)
+def _read_only(fields: dict[str, str]) -> MappingProxyType[str, str]:
+    return MappingProxyType(fields)
+
+
+def _reduce_proxy(
+    proxy: MappingProxyType[str, str],
+) -> tuple[Callable[[dict[str, str]], MappingProxyType[str, str]], tuple[dict[str, str]]]:
+    return _read_only, (dict(proxy),)
 
 
 copyreg.pickle(MappingProxyType, _reduce_proxy)  # options hold read-only mappings, which pickle refuses by itself

@@ -1,9 +1,9 @@
 """The name and the arguments that `ps`, `pgrep` and /proc show for this process. Linux only.
 
 Tools find a running server by the process name `nats-server` (operations 3.5), secrets on the command line must not
-stay visible (operations 3.1), and a role should not look like the supervisor it was forked from. All of it is cosmetic or
-hardening: where /proc is closed to us nothing fails. Both the name and the arguments are written through /proc, since
-Python has no call for either and loading ctypes costs milliseconds before the first fork.
+stay visible (operations 3.1), and a role should not look like the supervisor it was forked from. All of it is cosmetic
+or hardening: where /proc is closed to us nothing fails. Both the name and the arguments are written through /proc,
+since Python has no call for either and loading ctypes costs milliseconds before the first fork.
 """
 
 from __future__ import annotations
