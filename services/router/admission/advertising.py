@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+PORT_MAX: Final = 65_535
 _ANY: Final = ("0.0.0.0", "::")
 
 
@@ -24,10 +25,13 @@ def own_urls(*, host: str, port: int, advertise: str = "", interface_addresses: 
     return (join_host_port(host, port),)
 
 
-def connect_urls(*, own: Iterable[str], learned: Iterable[str]) -> tuple[str, ...] | None:
-    """`connect_urls` of INFO: own first, each once; None until another server has advertised some."""
-    others = tuple(learned)
-    return tuple(dict.fromkeys((*own, *others))) if others else None
+def connect_urls(*, own: Iterable[str], learned: Iterable[str] | None) -> tuple[str, ...]:
+    """`connect_urls` of INFO: own first, each once. Empty means that the member is left out.
+
+    `learned` is None until another server has advertised for the first time; from then on own addresses are told even
+    when no other is left. In lame duck mode `own` is empty.
+    """
+    return () if learned is None else tuple(dict.fromkeys((*own, *learned)))
 
 
 def advertised_address(*, host: str, port: int, advertise: str = "") -> tuple[str, int]:
@@ -40,15 +44,19 @@ def split_host_port(text: str, *, default_port: int) -> tuple[str, int]:
 
     A port of -1 or 0 means the default one.
     """
-    host, colon, port = text.strip().rpartition(":")
-    bracketed = text.startswith("[")
-    if not colon or (bracketed and text.endswith("]")) or (not bracketed and ":" in host):
-        host, port = text.strip(), ""
-    elif not port.removeprefix("-").isdecimal() or int(port) > 65_535:
-        raise ValueError(f'wanted host:port, found "{text}"')
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    number = int(port) if port else default_port
+    text = text.strip()
+    bracketed, closed, rest = text.rpartition("]")
+    host, colon, port = rest.partition(":")
+    if closed:
+        host, brackets_fit = bracketed.removeprefix("["), bracketed.startswith("[") and not host
+    else:
+        brackets_fit = "[" not in host
+    if not brackets_fit or ":" in port:
+        raise ValueError(f"address {text}: too many colons in address")
+    digits = port.removeprefix("-")
+    if colon and not (digits.isascii() and digits.isdecimal() and int(digits) <= PORT_MAX):
+        raise ValueError(f'wanted a port up to {PORT_MAX} after the colon of "{text}"')
+    number = int(port) if colon else 0
     return host, number if number > 0 else default_port
 
 

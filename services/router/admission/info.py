@@ -22,7 +22,7 @@ class ServerInfo:
     """What INFO says about the server, the same for every connection of one listener.
 
     `auth_advertised` is `auth_required` of the first INFO of a connection and `auth_required` that of all later ones;
-    they differ where a no_auth_user stands in. `connect_urls` of None means that no other server has advertised yet.
+    they differ where a no_auth_user stands in. Empty texts and tuples are left out.
     """
 
     server_id: str
@@ -43,7 +43,7 @@ class ServerInfo:
     jetstream: bool = False
     cluster: str = ""
     domain: str = ""
-    connect_urls: tuple[str, ...] | None = None
+    connect_urls: tuple[str, ...] = ()
     api_level: int = 0
 
 
@@ -58,7 +58,7 @@ class InfoTemplate:
         self._first_head = first_head + b"%d" % server.max_payload_bytes
         self._later_head = later_head
         self._after_payload = _flag("jetstream", server.jetstream) + b',"client_id":'
-        urls = _texts("connect_urls", server.connect_urls or ())
+        urls = _texts("connect_urls", server.connect_urls)
         self._after_nonce = _text("cluster", server.cluster) + _text("domain", server.domain) + urls
         level = b',"api_lvl":%d' % server.api_level if server.api_level else b""
         self._last = level + _text("xkey", server.xkey) + _ENDING

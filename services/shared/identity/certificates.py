@@ -35,7 +35,6 @@ _ORDER: Final = (
 )
 """The order in which Go puts a parsed subject together again, before it prints it backwards."""
 _SINGLE: Final = frozenset({"2.5.4.3", "2.5.4.5"})
-_PRINTABLE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +86,7 @@ def read_certificate(der: bytes) -> PeerCertificate:
         dns_names=dns_names,
         uris=uris,
         name=_comparable(subject),
-        subject_with_domain=mapped + "".join(f",DC={_escape(value)}" for value in _domain(subject)),
+        subject_with_domain=mapped + "".join(f",DC={value}" for value in _domain(subject)),
         mapped_subject=mapped,
         subject=_print(_others(subject) + _regrouped(subject)),
         spki_sha256=hashlib.sha256(key).hexdigest(),
@@ -149,10 +148,8 @@ def _print(groups: list[list[Attribute]]) -> str:
 
 def _attribute_text(attribute: Attribute) -> str:
     oid, value = attribute
-    name = _NAMED.get(oid)
-    if name is None:
-        return f"{oid}=#{_encoded(value).hex()}"
-    return f"{name}={_escape(str(value))}"
+    text = _escape(value) if isinstance(value, str) else f"#{value.hex()}"
+    return f"{_NAMED.get(oid, oid)}={text}"
 
 
 def _escape(value: str) -> str:
@@ -163,19 +160,3 @@ def _escape(value: str) -> str:
             escaped.append("\\")
         escaped.append(char)
     return "".join(escaped)
-
-
-def _encoded(value: str | bytes) -> bytes:
-    """The DER form of a string value: PrintableString where it can be one, else UTF8String."""
-    if isinstance(value, bytes):
-        return b"\x03" + _length(len(value) + 1) + b"\x00" + value
-    content = value.encode()
-    tag = b"\x13" if _PRINTABLE.issuperset(value) else b"\x0c"
-    return tag + _length(len(content)) + content
-
-
-def _length(size: int) -> bytes:
-    if size < 0x80:
-        return bytes((size,))
-    digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((0x80 | len(digits),)) + digits
