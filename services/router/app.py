@@ -82,7 +82,7 @@ class _Router:
         limits = engine_limits(plan.options, memory_bytes=_memory_bytes())
         self.engine = Forwarding(limits, seed=int.from_bytes(os.urandom(8)))
         for name in rules.directory.accounts:
-            self.engine.install_account(self.numbers.number(name))
+            self.engine.install_account(self.numbers.number(name), rules.mappings.get(name))
         self.desk = Desk(
             engine=self.engine, rules=rules, numbers=self.numbers, permits=permits, census=self.census, log=self.log,
             check=self._check_password,

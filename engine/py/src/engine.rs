@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::mappings::Mappings;
 use crate::permit::Permit;
 use crate::{events, views};
 
@@ -79,6 +80,7 @@ struct Decided {
     about: Vec<u8>,
     system: bool,
     connect_within_ns: Option<u64>,
+    silent_ok: bool,
 }
 
 impl From<Decided> for Admission {
@@ -101,6 +103,7 @@ impl From<Decided> for Admission {
             about: d.about.into(),
             system: d.system,
             connect_within_ns: d.connect_within_ns,
+            silent_ok: d.silent_ok,
         }
     }
 }
@@ -144,9 +147,11 @@ impl Engine {
         self.forwarder.tell(move |run| run.engine().set_settings(settings));
     }
 
-    /// Makes an account known by its number.
-    fn install_account(&self, number: u32) {
-        self.forwarder.tell(move |run| run.engine().install_account(number, None));
+    /// Makes an account known by its number, or replaces its mappings.
+    #[pyo3(signature = (number, mappings=None))]
+    fn install_account(&self, number: u32, mappings: Option<Py<Mappings>>) {
+        let mappings = mappings.map(|m| Arc::clone(&m.get().0));
+        self.forwarder.tell(move |run| run.engine().install_account(number, mappings));
     }
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
@@ -222,6 +227,11 @@ impl Engine {
             run.engine().set_limits(cid, payload_max, subs_max);
             run.engine().close_if_over_subs(cid);
         });
+    }
+
+    /// Replaces the note about a connection.
+    fn set_about(&self, cid: u64, about: Vec<u8>) {
+        self.forwarder.tell(move |run| run.engine().set_about(cid, about.into()));
     }
 
     /// Asks for what is published on a subject; it arrives as `deliver` events with `tag`.

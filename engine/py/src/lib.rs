@@ -4,6 +4,7 @@
 
 mod engine;
 mod events;
+mod mappings;
 mod permit;
 mod process;
 mod views;
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
+    module.add_class::<mappings::Mappings>()?;
     module.add_class::<permit::Permit>()?;
     process::register(module)
 }
