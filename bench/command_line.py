@@ -20,7 +20,7 @@ from bench.rows import failed
 from bench.servers import Launch
 
 DESCRIPTION = """natsfleet beside nats-server on this machine: the same load on both, in turn. Ratios are ours /
-theirs, of medians over the rounds. The status is 1 when a round failed or lost messages, 2 when something is missing."""
+theirs, of medians over the rounds. The status is 1 when a round failed or lost messages, 2 when a need is missing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -42,13 +42,15 @@ def figures(run: Mapping[str, Any]) -> dict[str, float]:
     """The figures of one successful run of the generator, as they are compared.
 
     CPU is seconds per million messages, which is also microseconds per message. `generator_busy` and `server_busy` are
-    the cores used on average: a generator near 1 set the rate itself; a sum near 1 means that both had to share one core.
+    the cores used on average: a generator near 1 set the rate itself; a sum near 1 means that both shared one core.
+    `others_busy` is what the rest of the machine used meanwhile.
     """
     messages = max(run["messages"], 1)
     result = {
         "cpu_s_per_million": run["server_cpu_s"] / messages * 1e6,
         "generator_busy": run["generator_cpu_s"] / run["seconds"],
         "server_busy": run["server_cpu_s"] / run["seconds"],
+        "others_busy": run["others_cpu_s"] / run["seconds"],
     }
     for name in ("per_second", "p50_us", "p99_us", "bytes_per_connection"):
         if name in run:
@@ -93,6 +95,12 @@ def failed(row: Mapping[str, Any]) -> bool:
 def limited_by_generator(row: Mapping[str, Any], *, busy: float = 0.95) -> Sequence[str]:
     """The sides of the row on which the generator itself was busy nearly all the time."""
     return [label for label in ("ours", "theirs") if row[label].get("generator_busy", 0.0) >= busy]
+
+
+def disturbed(row: Mapping[str, Any], *, busy: float = 0.15) -> float | None:
+    """The cores that strangers used during the row, if that was enough to bend its figures."""
+    others = max(row[label].get("others_busy", 0.0) for label in ("ours", "theirs"))
+    return others if others >= busy else None
 
 
 def _main_figure(case: Case, round_figures: Mapping[str, float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.rows import limited_by_generator
+from bench.rows import disturbed, limited_by_generator
 
 _SIDES = f"{'ours':>10}{'theirs':>10}{'ratio':>8}"
 HEADER = f"{'case':<22}{_SIDES}   {_SIDES} CPU per message   further, ours / theirs"
@@ -31,6 +31,8 @@ def format_row(row: Mapping[str, Any]) -> str:
         if name in row
     ]
     further += [f"generator-bound: {side}" for side in limited_by_generator(row)]
+    if (others := disturbed(row)) is not None:
+        further.append(f"disturbed: others used {others:.1f} cores")
     line = "".join(f"{column:>{width}}" for column, width in zip(columns, widths, strict=True))
     return f"{row['case']:<22}{line}{'':<19}{', '.join(further)}".rstrip()
 

@@ -5,10 +5,17 @@ import json
 import pytest
 
 from bench.cases import Case, all_cases, select
-from bench.rows import Side, build_row, failed, figures, limited_by_generator, ratio
+from bench.rows import Side, build_row, disturbed, failed, figures, limited_by_generator, ratio
 from bench.table import format_errors, format_row, quantity
 
-FLOW_RUN = {"messages": 2_000_000, "seconds": 2.0, "per_second": 1e6, "server_cpu_s": 1.0, "generator_cpu_s": 0.5}
+FLOW_RUN = {
+    "messages": 2_000_000,
+    "seconds": 2.0,
+    "per_second": 1e6,
+    "server_cpu_s": 1.0,
+    "generator_cpu_s": 0.5,
+    "others_cpu_s": 0.2,
+}
 
 
 def case(name: str) -> Case:
@@ -28,6 +35,7 @@ def test_figures_of_a_run_are_per_million_messages() -> None:
         "cpu_s_per_million": 0.5,
         "generator_busy": 0.25,
         "server_busy": 0.5,
+        "others_busy": 0.1,
         "per_second": 1e6,
     }
 
@@ -86,6 +94,13 @@ def test_a_busy_generator_is_pointed_out() -> None:
     row = build_row(case("pub-1-128"), ours=side(flow(1e6, busy=0.99)), theirs=side(flow(1e6, busy=0.5)))
     assert limited_by_generator(row) == ["ours"]
     assert "generator-bound: ours" in format_row(row)
+
+
+def test_strangers_on_the_machine_are_pointed_out() -> None:
+    row = build_row(case("pub-1-128"), ours=side({**flow(1e6), "others_busy": 0.75}), theirs=side(flow(1e6)))
+    assert disturbed(row) == 0.75
+    assert "disturbed: others used 0.8 cores" in format_row(row)
+    assert disturbed(build_row(case("pub-1-128"), ours=side(flow(1e6)), theirs=side(flow(1e6)))) is None
 
 
 def test_rates_are_short() -> None:
