@@ -146,9 +146,7 @@ class _Router:
             )
             layers = Layers(websocket=layer, cookies=outcome.cookies, client_ip=outcome.client_ip)
             newcomer = self.reception.newcomer(Listener.WEBSOCKET, ip, port, layers)
-            self.reception.hand_over(
-                connection, newcomer, greeting=self.reception.greeting(newcomer), layers=layers
-            )
+            self.reception.hand_over(connection, newcomer, greeting=self.reception.greeting(newcomer), layers=layers)
 
     def _check_password(self, check: CheckPassword, settle: Callable[[Verdict], None]) -> None:
         self.nursery.start_soon(self._checked, check, settle)

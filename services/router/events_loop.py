@@ -69,9 +69,7 @@ class EventSink:
             newcomer = arrived(cid, Arrival(*came_in))
         if about:
             self._census.part(json.loads(about)["account"])
-        log_closed(
-            self._log, cid=cid, about=about, newcomer=newcomer, reason=_REASONS[code], detail=detail
-        )
+        log_closed(self._log, cid=cid, about=about, newcomer=newcomer, reason=_REASONS[code], detail=detail)
 
     def _check_info(self, cid: int, text: bytes) -> None:
         """A client's INFO is ignored, unless it is not JSON (reference: wire protocol 1.2)."""

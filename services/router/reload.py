@@ -81,9 +81,7 @@ class Reloader:
         if surplus <= 0:
             return
         for view in random.sample(views, surplus):
-            self._engine.close(
-                view.cid, CloseReason.MAXIMUM_CONNECTIONS_EXCEEDED, errors.MAXIMUM_CONNECTIONS_EXCEEDED
-            )
+            self._engine.close(view.cid, CloseReason.MAXIMUM_CONNECTIONS_EXCEEDED, errors.MAXIMUM_CONNECTIONS_EXCEEDED)
         self._log.info(f"Closed {surplus} connections to fall within max_connections")
 
 

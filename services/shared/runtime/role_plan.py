@@ -24,14 +24,14 @@ MONITORING_LISTENER: Final = "monitoring"
 class Identity:
     """Who this node is, made afresh at every start of the supervisor, kept over restarts of a role.
 
-    `server_id` is a public nkey of type N, `xkey` a public curve key; the seeds are the private halves.
+    `server_id` is a public nkey of type N, `xkey` a public curve key; the seeds are the private halves, as text.
     """
 
     server_id: str
     server_name: str
     xkey: str
-    seed: bytes = b""
-    xkey_seed: bytes = b""
+    seed: str = ""
+    xkey_seed: str = ""
 
     def __repr__(self) -> str:
         return f"Identity(server_id={self.server_id!r}, server_name={self.server_name!r})"

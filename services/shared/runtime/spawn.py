@@ -43,8 +43,7 @@ def fork_role(start: ChildStart, plan: RolePlan) -> int:
     """Forks; the pid of the child, which runs `module.run(plan)` once it has its identity, and never returns."""
     parent = os.getpid()
     gc.freeze()  # the shared pages of the parent's objects stay shared
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush_output()
     pid = os.fork()
     if pid == 0:
         _live(start, plan, parent=parent)
@@ -67,10 +66,14 @@ def _live(start: ChildStart, plan: RolePlan, *, parent: int) -> NoReturn:
         traceback.print_exc()
     finally:
         # Not sys.exit: what the parent registered to run at its own end is not ours to run.
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush_output()
         os._exit(code & 0xFF)
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # a program started without the descriptor has no stream
+            stream.flush()
 
 
 def _become_child(start: ChildStart, plan: RolePlan) -> None:

@@ -97,7 +97,7 @@ def test_an_oversized_frame_closes_the_channel() -> None:
 
 def test_the_start_is_read_without_touching_what_follows() -> None:
     near, far = channels()
-    identity = Identity(server_id="N", server_name="n", xkey="X", seed=b"s")
+    identity = Identity(server_id="N", server_name="n", xkey="X", seed="s")
     near.send(Start(identity=identity))
     near.send(Stop(grace_ns=1))
     os.set_blocking(far.fd, True)
@@ -107,7 +107,7 @@ def test_the_start_is_read_without_touching_what_follows() -> None:
 
 
 def test_an_identity_does_not_show_its_seeds() -> None:
-    assert "secret" not in repr(Identity(server_id="N", server_name="n", xkey="X", seed=b"secret", xkey_seed=b"secret"))
+    assert "secret" not in repr(Identity(server_id="N", server_name="n", xkey="X", seed="secret", xkey_seed="secret"))
 
 
 async def test_orders_are_handed_over_until_the_supervisor_is_gone() -> None:

@@ -1,0 +1,68 @@
+"""The `natsfleet` command. Every subcommand loads only what it needs.
+
+`natsfleet server` takes nats-server's flags and behaves like it, so that a script named `nats-server` which runs it can
+stand in for the real one; a copy or link of this command named `nats-server` does so without the word `server`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION, SERVER_PROGRAM
+
+ROLES: Final = ("router", "monitor")
+USAGE: Final = """\
+Usage: natsfleet COMMAND [FLAGS]
+
+  up [FLAGS]        run a node: clients on 4222, monitoring on 8222, data in ./data
+  server [FLAGS]    run a node exactly as nats-server would with these flags
+  router [FLAGS]    run only the router of a node, as in a container of its own
+  monitor [FLAGS]   run only the monitor of a node
+  status [DIR ...]  say which roles serve, by the readiness records in DIR (default ./data); exit code 0 if all do
+  version           print the versions
+
+FLAGS are nats-server's; `natsfleet server --help` lists them.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code of the process."""
+    program = os.path.basename(sys.argv[0])
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if program == SERVER_PROGRAM:
+        words.insert(0, "server")
+    command, flags = (words[0], words[1:]) if words else ("", [])
+    match command:
+        case "server":
+            from services.cli.server import run_server
+
+            return run_server(flags, program=SERVER_PROGRAM)
+        case "up":
+            from services.cli.server import run_up
+
+            return run_up(flags)
+        case role if role in ROLES:
+            from services.cli.server import run_server
+
+            return run_server(flags, program=f"{PRODUCT}-{role}", only=role)
+        case "status":
+            from services.cli.status import print_status
+
+            return print_status(flags, temporary=os.environ.get("TMPDIR", "/tmp"))
+        case "version" | "--version" | "-v":
+            print(f"{PRODUCT} {PRODUCT_VERSION}, compatible with {SERVER_PROGRAM} {COMPATIBLE_RELEASE}")
+            return 0
+        case "help" | "--help" | "-h":
+            print(USAGE, end="")
+            return 0
+        case _:
+            print(f"{PRODUCT}: {f'unknown command {command!r}' if command else 'no command given'}", file=sys.stderr)
+            print(USAGE, end="", file=sys.stderr)
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
