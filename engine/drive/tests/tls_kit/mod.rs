@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use natsfleet_drive::tls::{TlsError, TlsServer, TlsServerSpec, TlsSession};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use ring::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_128_GCM};
 use rustls::client::ClientConnection;
 use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConnectionTrafficSecrets, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -20,7 +21,11 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("natsfleet-tls-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "natsfleet-tls-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -61,29 +66,51 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
         let ca_pem = folder.write("ca.pem", &certificate.pem());
-        Self { folder, ca_pem, issuer: Issuer::new(params, key) }
+        Self {
+            folder,
+            ca_pem,
+            issuer: Issuer::new(params, key),
+        }
     }
 
     pub fn issue(&self, name: &str, key: &KeyPair, usage: ExtendedKeyUsagePurpose) -> Pair {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![usage];
         let certificate = params.signed_by(key, &self.issuer).unwrap();
-        let stem = format!("{name}-{:?}", key.algorithm()).replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let cert = self.folder.write(&format!("{stem}.pem"), &certificate.pem());
-        (cert, self.folder.write(&format!("{stem}.key"), &key.serialize_pem()))
+        let stem = format!("{name}-{:?}", key.algorithm())
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let cert = self
+            .folder
+            .write(&format!("{stem}.pem"), &certificate.pem());
+        (
+            cert,
+            self.folder
+                .write(&format!("{stem}.key"), &key.serialize_pem()),
+        )
     }
 
     pub fn server(&self, name: &str) -> Pair {
-        self.issue(name, &KeyPair::generate().unwrap(), ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(
+            name,
+            &KeyPair::generate().unwrap(),
+            ExtendedKeyUsagePurpose::ServerAuth,
+        )
     }
 
     pub fn client(&self, name: &str) -> Pair {
-        self.issue(name, &KeyPair::generate().unwrap(), ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue(
+            name,
+            &KeyPair::generate().unwrap(),
+            ExtendedKeyUsagePurpose::ClientAuth,
+        )
     }
 
     /// A specification with one certificate for `localhost`.
     pub fn spec(&self) -> TlsServerSpec {
-        TlsServerSpec { certificates: vec![self.server("localhost")], ..TlsServerSpec::default() }
+        TlsServerSpec {
+            certificates: vec![self.server("localhost")],
+            ..TlsServerSpec::default()
+        }
     }
 }
 
@@ -105,7 +132,11 @@ pub static TLS13: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TL
 
 impl ClientSpec {
     pub fn new(versions: &'static [&'static rustls::SupportedProtocolVersion]) -> Self {
-        Self { versions, identity: None, server_name: "localhost" }
+        Self {
+            versions,
+            identity: None,
+            server_name: "localhost",
+        }
     }
 
     pub fn config(&self, ca_pem: &Path) -> Arc<ClientConfig> {
@@ -115,16 +146,23 @@ impl ClientSpec {
             .with_protocol_versions(self.versions)
             .unwrap()
             .with_root_certificates(roots);
-        Arc::new(match &self.identity {
+        let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
-            Some((cert, key)) => {
-                builder.with_client_auth_cert(vec![der_of(cert)], PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
-            }
-        })
+            Some((cert, key)) => builder
+                .with_client_auth_cert(
+                    vec![der_of(cert)],
+                    PrivateKeyDer::from_pem_file(key).unwrap(),
+                )
+                .unwrap(),
+        };
+        config.enable_secret_extraction = true;
+        Arc::new(config)
     }
 
     pub fn connect(&self, ca_pem: &Path) -> ClientConnection {
-        let mut client = ClientConnection::new(self.config(ca_pem), self.server_name.try_into().unwrap()).unwrap();
+        let mut client =
+            ClientConnection::new(self.config(ca_pem), self.server_name.try_into().unwrap())
+                .unwrap();
         client.set_buffer_limit(None);
         client
     }
@@ -140,7 +178,10 @@ pub fn client_output(client: &mut ClientConnection) -> Vec<u8> {
 }
 
 /// Hands ciphertext to the client and returns the plaintext it makes of it.
-pub fn client_input(client: &mut ClientConnection, mut wire: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+pub fn client_input(
+    client: &mut ClientConnection,
+    mut wire: &[u8],
+) -> Result<Vec<u8>, rustls::Error> {
     let mut plain = Vec::new();
     while !wire.is_empty() {
         client.read_tls(&mut wire).unwrap();
@@ -192,4 +233,77 @@ pub fn client_encrypts(client: &mut ClientConnection, data: &[u8], record: usize
         client.writer().write_all(piece).unwrap();
     }
     client_output(client)
+}
+
+/// Bytes that are not all alike.
+pub fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|i| (i * 7 + i / 251) as u8).collect()
+}
+
+/// A client that went over to sealing its records by hand, to send what no library would.
+pub struct RawPeer {
+    key: LessSafeKey,
+    iv: [u8; 12],
+    sequence: u64,
+    tls13: bool,
+}
+
+impl RawPeer {
+    pub fn take_over(client: ClientConnection) -> Self {
+        let tls13 = client.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        let (sequence, secrets) = client.dangerous_extract_secrets().unwrap().tx;
+        let ConnectionTrafficSecrets::Aes128Gcm { key, iv } = secrets else {
+            panic!("these tests agree on AES-128-GCM");
+        };
+        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key.as_ref()).unwrap());
+        Self {
+            key,
+            iv: iv.as_ref().try_into().unwrap(),
+            sequence,
+            tls13,
+        }
+    }
+
+    /// One protected record of `content` type.
+    pub fn record(&mut self, content: u8, payload: &[u8]) -> Vec<u8> {
+        let sequence = self.sequence.to_be_bytes();
+        self.sequence += 1;
+        let mut nonce = self.iv;
+        let mut body = payload.to_vec();
+        if self.tls13 {
+            nonce[4..]
+                .iter_mut()
+                .zip(sequence)
+                .for_each(|(byte, other)| *byte ^= other);
+            body.push(content);
+            let mut record = vec![23, 3, 3];
+            record.extend_from_slice(&(body.len() as u16 + 16).to_be_bytes());
+            let aad = record.clone();
+            self.key
+                .seal_in_place_append_tag(
+                    Nonce::assume_unique_for_key(nonce),
+                    Aad::from(aad),
+                    &mut body,
+                )
+                .unwrap();
+            record.extend_from_slice(&body);
+            return record;
+        }
+        nonce[4..].copy_from_slice(&sequence);
+        let mut aad = sequence.to_vec();
+        aad.extend_from_slice(&[content, 3, 3]);
+        aad.extend_from_slice(&(body.len() as u16).to_be_bytes());
+        self.key
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(aad),
+                &mut body,
+            )
+            .unwrap();
+        let mut record = vec![content, 3, 3];
+        record.extend_from_slice(&(body.len() as u16 + 8).to_be_bytes());
+        record.extend_from_slice(&sequence);
+        record.extend_from_slice(&body);
+        record
+    }
 }
