@@ -53,10 +53,7 @@ fn best(name: &str, unit: &str, mut step: impl FnMut() -> (Duration, f64)) {
 
 /// Processor time of this thread: what others do on the machine counts less than on the wall clock.
 fn processor_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live timespec.
     let outcome = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     assert_eq!(outcome, 0);
@@ -76,18 +73,12 @@ fn measure(name: &str, client_spec: &ClientSpec, authority: &Authority) {
     println!("{name}: {}", session.cipher().unwrap_or_default());
     let mut out = vec![0; session.wire_bytes(data.len())];
     best("  encrypt 256 KiB into 16 KiB records", "GB/s", || {
-        (
-            timed(|| drop(black_box(session.encrypt_into(&data, &mut out)))),
-            gigabytes,
-        )
+        (timed(|| drop(black_box(session.encrypt_into(&data, &mut out)))), gigabytes)
     });
     let mut grown = Vec::new();
     best("  the same, behind a vector", "GB/s", || {
         grown.clear();
-        (
-            timed(|| drop(black_box(session.encrypt(&data, &mut grown)))),
-            gigabytes,
-        )
+        (timed(|| drop(black_box(session.encrypt(&data, &mut grown)))), gigabytes)
     });
     best("  encrypt 64 B records", "M/s", || {
         let time = timed(|| {
@@ -98,24 +89,19 @@ fn measure(name: &str, client_spec: &ClientSpec, authority: &Authority) {
         (time, (BATCH_BYTES / 64) as f64 / 1e6)
     });
     for record in [16_384, 1_024, 64] {
-        let (mut client, mut session) =
-            connected(authority, &authority.spec(), client_spec).unwrap();
+        let (mut client, mut session) = connected(authority, &authority.spec(), client_spec).unwrap();
         let mut plain = Vec::with_capacity(BATCH_BYTES);
-        best(
-            &format!("  decrypt {record} B records, 64 KiB a read"),
-            "GB/s",
-            || {
-                let mut wire = client_encrypts(&mut client, &data, record);
-                let time = timed(|| {
-                    plain.clear();
-                    for read in wire.chunks_mut(65_536) {
-                        session.decrypt(read, &mut plain).unwrap();
-                    }
-                });
-                assert_eq!(plain.len(), BATCH_BYTES);
-                (time, gigabytes)
-            },
-        );
+        best(&format!("  decrypt {record} B records, 64 KiB a read"), "GB/s", || {
+            let mut wire = client_encrypts(&mut client, &data, record);
+            let time = timed(|| {
+                plain.clear();
+                for read in wire.chunks_mut(65_536) {
+                    session.decrypt(read, &mut plain).unwrap();
+                }
+            });
+            assert_eq!(plain.len(), BATCH_BYTES);
+            (time, gigabytes)
+        });
     }
 }
 
@@ -123,39 +109,27 @@ fn measure_handshakes(authority: &Authority) {
     let server = TlsServer::build(&authority.spec()).unwrap();
     for (name, resumed) in [("full", false), ("resumed", true)] {
         let config = ClientSpec::new(&TLS13).config(&authority.ca_pem);
-        best(
-            &format!("handshake, TLS 1.3, {name}"),
-            "/s on the server's side",
-            || {
-                let config = if resumed {
-                    config.clone()
-                } else {
-                    ClientSpec::new(&TLS13).config(&authority.ca_pem)
-                };
-                let mut client =
-                    rustls::ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
-                let mut session = server.accept().unwrap();
-                let mut spent = Duration::ZERO;
-                loop {
-                    let wire = client_output(&mut client);
-                    if wire.is_empty() {
-                        return (spent, 1.0);
-                    }
-                    spent += timed(|| session.receive(&wire).unwrap());
-                    client_input(&mut client, &session_output(&mut session)).unwrap();
+        best(&format!("handshake, TLS 1.3, {name}"), "/s on the server's side", || {
+            let config = if resumed { config.clone() } else { ClientSpec::new(&TLS13).config(&authority.ca_pem) };
+            let mut client = rustls::ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+            let mut session = server.accept().unwrap();
+            let mut spent = Duration::ZERO;
+            loop {
+                let wire = client_output(&mut client);
+                if wire.is_empty() {
+                    return (spent, 1.0);
                 }
-            },
-        );
+                spent += timed(|| session.receive(&wire).unwrap());
+                client_input(&mut client, &session_output(&mut session)).unwrap();
+            }
+        });
     }
 }
 
 fn measure_memory(authority: &Authority) {
     const SESSIONS: usize = 100;
     let server = TlsServer::build(&authority.spec()).unwrap();
-    for (name, client_spec) in [
-        ("1.2", ClientSpec::new(&TLS12)),
-        ("1.3", ClientSpec::new(&TLS13)),
-    ] {
+    for (name, client_spec) in [("1.2", ClientSpec::new(&TLS12)), ("1.3", ClientSpec::new(&TLS13))] {
         let config = client_spec.config(&authority.ca_pem);
         let mut sessions = Vec::with_capacity(SESSIONS);
         let before = LIVE_BYTES.load(Ordering::Relaxed);
@@ -168,10 +142,7 @@ fn measure_memory(authority: &Authority) {
         }
         let heap = (LIVE_BYTES.load(Ordering::Relaxed) - before) / SESSIONS;
         let own = std::mem::size_of_val(&sessions[0]);
-        println!(
-            "idle session, TLS {name}: {} bytes ({own} of them the value itself)",
-            heap + own
-        );
+        println!("idle session, TLS {name}: {} bytes ({own} of them the value itself)", heap + own);
     }
 }
 

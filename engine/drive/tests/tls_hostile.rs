@@ -14,29 +14,19 @@ fn both_versions() -> [ClientSpec; 2] {
 }
 
 fn fresh(authority: &Authority) -> TlsSession {
-    TlsServer::build(&authority.spec())
-        .unwrap()
-        .accept()
-        .unwrap()
+    TlsServer::build(&authority.spec()).unwrap().accept().unwrap()
 }
 
 #[test]
 fn a_peer_that_speaks_something_else_is_told_apart_at_once() {
     let authority = Authority::new();
-    for garbage in [
-        &b"C"[..],
-        b"CONNECT {}\r\n",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\x16\x50\x01",
-        b"\x17\x03\x03\x00\x01\x00",
-    ] {
+    for garbage in
+        [&b"C"[..], b"CONNECT {}\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x50\x01", b"\x17\x03\x03\x00\x01\x00"]
+    {
         let mut session = fresh(&authority);
         let error = session.receive(garbage).unwrap_err();
         assert!(error.is_not_tls(), "{garbage:?}");
-        assert_eq!(
-            error.to_string(),
-            "tls: first record does not look like a TLS handshake"
-        );
+        assert_eq!(error.to_string(), "tls: first record does not look like a TLS handshake");
         assert!(!session.has_output(), "not even an alert");
         assert_eq!(session.receive(b"more"), Err(error));
     }
@@ -51,8 +41,7 @@ fn oversized_records_are_refused_with_an_alert() {
     let error = session.receive(b"\x16\x03\x01\xff\xff").unwrap_err();
     assert_eq!(error.to_string(), "tls: oversized record received");
     assert_eq!(session_output(&mut session)[0], 21, "an alert");
-    let (_, mut session) =
-        connected(&authority, &authority.spec(), &ClientSpec::new(&TLS13)).unwrap();
+    let (_, mut session) = connected(&authority, &authority.spec(), &ClientSpec::new(&TLS13)).unwrap();
     let error = session.receive(b"\x17\x03\x03\xff\xff").unwrap_err();
     assert_eq!(error.to_string(), "tls: oversized record received");
 }
@@ -103,25 +92,13 @@ fn alerts_of_the_peer_are_named() {
 fn flipping_any_byte_of_a_handshake_never_panics() {
     let authority = Authority::new();
     let identity = authority.client("alice");
-    let spec = TlsServerSpec {
-        verify: true,
-        ca_pem: Some(authority.ca_pem.clone()),
-        ..authority.spec()
-    };
+    let spec = TlsServerSpec { verify: true, ca_pem: Some(authority.ca_pem.clone()), ..authority.spec() };
     let server = TlsServer::build(&spec).unwrap();
     for versions in [&TLS12, &TLS13] {
-        let client_spec = ClientSpec {
-            identity: Some(identity.clone()),
-            ..ClientSpec::new(versions)
-        };
+        let client_spec = ClientSpec { identity: Some(identity.clone()), ..ClientSpec::new(versions) };
         let config = client_spec.config(&authority.ca_pem);
-        for (at, flip) in (0..2_000usize)
-            .step_by(5)
-            .flat_map(|at| [(at, 0xff), (at, 1 << (at % 8))])
-        {
-            let mut client =
-                rustls::ClientConnection::new(config.clone(), "localhost".try_into().unwrap())
-                    .unwrap();
+        for (at, flip) in (0..2_000usize).step_by(5).flat_map(|at| [(at, 0xff), (at, 1 << (at % 8))]) {
+            let mut client = rustls::ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
             let mut session = server.accept().unwrap();
             let mut position = 0;
             loop {
@@ -143,12 +120,9 @@ fn flipping_any_byte_of_a_handshake_never_panics() {
     }
 }
 
-fn raw_peer(
-    versions: &'static [&'static rustls::SupportedProtocolVersion],
-) -> (RawPeer, TlsSession) {
+fn raw_peer(versions: &'static [&'static rustls::SupportedProtocolVersion]) -> (RawPeer, TlsSession) {
     let authority = Authority::new();
-    let (client, session) =
-        connected(&authority, &authority.spec(), &ClientSpec::new(versions)).unwrap();
+    let (client, session) = connected(&authority, &authority.spec(), &ClientSpec::new(versions)).unwrap();
     (RawPeer::take_over(client), session)
 }
 
@@ -171,11 +145,7 @@ fn a_key_update_in_pieces_may_be_waited_for_while_we_speak() {
         let (front, back) = wire.split_at(7);
         assert_eq!(plain_of(&mut session, front.to_vec()).unwrap(), b"");
         speak(&mut session).unwrap();
-        assert_eq!(
-            plain_of(&mut session, back.to_vec()).unwrap(),
-            b"",
-            "piece {at}"
-        );
+        assert_eq!(plain_of(&mut session, back.to_vec()).unwrap(), b"", "piece {at}");
         speak(&mut session).unwrap();
     }
     assert_eq!(session.buffered_bytes(), 0);
@@ -184,10 +154,7 @@ fn a_key_update_in_pieces_may_be_waited_for_while_we_speak() {
 #[test]
 fn data_between_the_pieces_of_a_message_ends_the_session() {
     let (mut peer, mut session) = raw_peer(&TLS13);
-    assert_eq!(
-        plain_of(&mut session, peer.record(HANDSHAKE, &[24, 0])).unwrap(),
-        b""
-    );
+    assert_eq!(plain_of(&mut session, peer.record(HANDSHAKE, &[24, 0])).unwrap(), b"");
     plain_of(&mut session, peer.record(DATA, b"PUB x 0")).unwrap_err();
     session.close_notify();
     assert_eq!(speak(&mut session), Err(TlsError::NotOpen));
@@ -229,15 +196,9 @@ fn renegotiation_is_declined_then_ends_the_session() {
     hello.extend_from_slice(&[7; 32]);
     hello.extend_from_slice(&[0, 0, 2, 0xc0, 0x2b, 1, 0]);
     assert_eq!(hello.len(), 45);
-    assert_eq!(
-        plain_of(&mut session, peer.record(HANDSHAKE, &hello)).unwrap(),
-        b""
-    );
+    assert_eq!(plain_of(&mut session, peer.record(HANDSHAKE, &hello)).unwrap(), b"");
     assert_eq!(session_output(&mut session)[0], ALERT, "no renegotiation");
-    assert_eq!(
-        plain_of(&mut session, peer.record(DATA, b"still here")).unwrap(),
-        b"still here"
-    );
+    assert_eq!(plain_of(&mut session, peer.record(DATA, b"still here")).unwrap(), b"still here");
     let outcome = (0..8).find_map(|_| plain_of(&mut session, peer.record(HANDSHAKE, &hello)).err());
     assert!(outcome.is_some(), "asked again and again");
 }
@@ -245,14 +206,9 @@ fn renegotiation_is_declined_then_ends_the_session() {
 #[test]
 fn floods_of_records_without_content_end_the_session() {
     for versions in [&TLS12, &TLS13] {
-        for (content, payload) in [
-            (DATA, &[][..]),
-            (ALERT, &[1, 90][..]),
-            (HANDSHAKE, &[24, 0, 0, 1, 1][..]),
-        ] {
+        for (content, payload) in [(DATA, &[][..]), (ALERT, &[1, 90][..]), (HANDSHAKE, &[24, 0, 0, 1, 1][..])] {
             let (mut peer, mut session) = raw_peer(versions);
-            let refused =
-                (0..200).any(|_| plain_of(&mut session, peer.record(content, payload)).is_err());
+            let refused = (0..200).any(|_| plain_of(&mut session, peer.record(content, payload)).is_err());
             assert!(refused, "content {content}");
             assert!(session.buffered_bytes() < 64 * 1024);
         }

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::permit::Permit;
+use crate::tls::{handed_over, TlsSession};
 use crate::{events, views};
 
 /// Owns the sockets and subscriptions of admitted connections.
@@ -146,16 +147,28 @@ impl Engine {
     }
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
-    #[pyo3(signature = (fd, decided, greeting, input, websocket=None))]
-    fn adopt(&self, fd: RawFd, decided: Decided, greeting: Vec<u8>, input: Vec<u8>, websocket: Option<Websocket>) {
+    ///
+    /// A TLS session moves out of `tls`, with the plaintext that waits in it.
+    #[pyo3(signature = (fd, decided, greeting, input, websocket=None, tls=None))]
+    fn adopt(
+        &self,
+        fd: RawFd,
+        decided: Decided,
+        greeting: Vec<u8>,
+        input: Vec<u8>,
+        websocket: Option<Websocket>,
+        tls: Option<PyRefMut<'_, TlsSession>>,
+    ) -> PyResult<()> {
         // SAFETY: the caller gives the descriptor away and does not use it again.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let session = tls.map(|mut tls| tls.take().ok_or_else(handed_over)).transpose()?;
         let admission = decided.into();
-        let link = Link::new(None, websocket.map(WsOptions::from));
+        let link = Link::new(session, websocket.map(WsOptions::from));
         self.forwarder.tell(move |run| {
             // A socket that cannot be watched is closed, which its close event reports.
             let _ = run.adopt(fd, link, admission, &greeting, input);
         });
+        Ok(())
     }
 
     /// Goes on with a connection whose second CONNECT was accepted.

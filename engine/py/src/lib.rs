@@ -6,6 +6,7 @@ mod engine;
 mod events;
 mod permit;
 mod process;
+mod tls;
 mod views;
 
 use pyo3::prelude::*;
@@ -15,5 +16,6 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<permit::Permit>()?;
+    tls::register(module)?;
     process::register(module)
 }

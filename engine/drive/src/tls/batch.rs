@@ -17,8 +17,7 @@ pub fn encrypt_batch<'a>(
     for piece in pieces {
         let mut rest = piece;
         if !staging.is_empty() {
-            let (fill, after) =
-                rest.split_at(rest.len().min(RECORD_PLAIN_BYTES_MAX - staging.len()));
+            let (fill, after) = rest.split_at(rest.len().min(RECORD_PLAIN_BYTES_MAX - staging.len()));
             staging.extend_from_slice(fill);
             rest = after;
             if staging.len() == RECORD_PLAIN_BYTES_MAX {

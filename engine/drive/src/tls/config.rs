@@ -14,8 +14,7 @@ use super::names::{choose_curves, choose_suites};
 use super::session::TlsSession;
 use super::verify::client_verifier;
 
-static FROM_TLS12: [&SupportedProtocolVersion; 2] =
-    [&rustls::version::TLS13, &rustls::version::TLS12];
+static FROM_TLS12: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 static FROM_TLS13: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
 
 /// The lowest protocol version that is spoken.
@@ -101,26 +100,18 @@ impl TlsServer {
         config.ignore_client_order = true;
         config.ticketer = provider_of_ring::Ticketer::new().map_err(library)?;
         config.send_tls13_tickets = 1;
-        Ok(Self {
-            config: Arc::new(config),
-            pins: spec.pinned_sha256.clone().into(),
-        })
+        Ok(Self { config: Arc::new(config), pins: spec.pinned_sha256.clone().into() })
     }
 
     /// Starts the server's side of a session.
     pub fn accept(&self) -> Result<TlsSession, TlsError> {
-        Ok(TlsSession::new(
-            UnbufferedServerConnection::new(self.config.clone())?,
-            self.pins.clone(),
-        ))
+        Ok(TlsSession::new(UnbufferedServerConnection::new(self.config.clone())?, self.pins.clone()))
     }
 }
 
 impl fmt::Debug for TlsServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsServer")
-            .field("pins", &self.pins.len())
-            .finish_non_exhaustive()
+        f.debug_struct("TlsServer").field("pins", &self.pins.len()).finish_non_exhaustive()
     }
 }
 
@@ -142,10 +133,7 @@ fn load_pairs(
     let load = |(index, (cert, key)): (usize, &(PathBuf, PathBuf))| {
         load_pair(provider, cert, key)
             .map(Arc::new)
-            .map_err(|reason| TlsConfigError::Pair {
-                place: place(index),
-                reason,
-            })
+            .map_err(|reason| TlsConfigError::Pair { place: place(index), reason })
     };
     pairs.iter().enumerate().map(load).collect()
 }

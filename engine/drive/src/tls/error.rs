@@ -73,16 +73,8 @@ pub enum PairError {
 impl TlsConfigError {
     /// An I/O error on `path`.
     pub(crate) fn file(path: &std::path::Path, error: &io::Error) -> Self {
-        let step = if error.kind() == io::ErrorKind::IsADirectory {
-            "read"
-        } else {
-            "open"
-        };
-        Self::File {
-            step,
-            path: path.to_path_buf(),
-            reason: plain_reason(error),
-        }
+        let step = if error.kind() == io::ErrorKind::IsADirectory { "read" } else { "open" };
+        Self::File { step, path: path.to_path_buf(), reason: plain_reason(error) }
     }
 }
 
@@ -91,10 +83,7 @@ fn plain_reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_lowercase().chain(letters).collect())
-        .unwrap_or_default()
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 impl fmt::Display for TlsConfigError {
@@ -131,9 +120,7 @@ impl fmt::Display for PairError {
             Self::File(error) => return error.fmt(f),
             Self::NoCertificatePem => "tls: failed to find any PEM data in certificate input",
             Self::NoKeyPem => "tls: failed to find any PEM data in key input",
-            Self::CertificateAsKey => {
-                "tls: found a certificate rather than a key in the PEM for the private key"
-            }
+            Self::CertificateAsKey => "tls: found a certificate rather than a key in the PEM for the private key",
             Self::KeyUnparsed => "tls: failed to parse private key",
             Self::CertificateUnparsed => "x509: malformed certificate",
             Self::KeyMismatch => "tls: private key does not match public key",
@@ -190,10 +177,7 @@ impl fmt::Display for TlsError {
             Self::NotTls => f.write_str("tls: first record does not look like a TLS handshake"),
             Self::NotPinned => f.write_str("certificate not pinned"),
             Self::Backlog { bytes, bytes_max } => {
-                write!(
-                    f,
-                    "tls: {bytes} bytes wait to be processed, at most {bytes_max} may"
-                )
+                write!(f, "tls: {bytes} bytes wait to be processed, at most {bytes_max} may")
             }
             Self::OutputTooSmall { need } => {
                 write!(f, "tls: output buffer too small, {need} bytes are needed")
@@ -233,9 +217,9 @@ fn write_protocol(f: &mut fmt::Formatter<'_>, error: &rustls::Error) -> fmt::Res
         E::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon) => {
             f.write_str("tls: no cipher suite supported by both client and server")
         }
-        E::PeerIncompatible(
-            PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::NamedGroupsExtensionRequired,
-        ) => f.write_str("tls: no key exchange supported by both client and server"),
+        E::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::NamedGroupsExtensionRequired) => {
+            f.write_str("tls: no key exchange supported by both client and server")
+        }
         E::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon) => {
             f.write_str("tls: peer doesn't support any of the certificate's signature algorithms")
         }
@@ -255,8 +239,7 @@ fn write_certificate(f: &mut fmt::Formatter<'_>, reason: &CertificateError) -> f
         | CertificateError::NotValidYetContext { .. } => {
             f.write_str("x509: certificate has expired or is not yet valid")?;
             match reason {
-                CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidYetContext { .. } => {
+                CertificateError::ExpiredContext { .. } | CertificateError::NotValidYetContext { .. } => {
                     write!(f, ": {reason}")
                 }
                 _ => Ok(()),

@@ -7,42 +7,15 @@ use super::error::TlsConfigError;
 
 /// Suites that can be had, most wanted first where the processor has AES instructions.
 const SUITES: [(&str, CipherSuite); 9] = [
-    (
-        "TLS_AES_128_GCM_SHA256",
-        CipherSuite::TLS13_AES_128_GCM_SHA256,
-    ),
-    (
-        "TLS_AES_256_GCM_SHA384",
-        CipherSuite::TLS13_AES_256_GCM_SHA384,
-    ),
-    (
-        "TLS_CHACHA20_POLY1305_SHA256",
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
-    ),
-    (
-        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    ),
-    (
-        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    ),
-    (
-        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    ),
-    (
-        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    ),
-    (
-        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    ),
-    (
-        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-    ),
+    ("TLS_AES_128_GCM_SHA256", CipherSuite::TLS13_AES_128_GCM_SHA256),
+    ("TLS_AES_256_GCM_SHA384", CipherSuite::TLS13_AES_256_GCM_SHA384),
+    ("TLS_CHACHA20_POLY1305_SHA256", CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+    ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+    ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
+    ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
+    ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
+    ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+    ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
 ];
 
 /// Suites that nats-server has besides: CBC, RC4, 3DES, and key exchange by RSA.
@@ -78,10 +51,7 @@ const CURVES: [(&str, NamedGroup); 7] = [
 /// Orders the suites of `provider` and keeps the TLS 1.2 suites that `names` lists; an empty list keeps all.
 ///
 /// TLS 1.3 suites always stay, and the order of `names` does not matter: both as in nats-server.
-pub(crate) fn choose_suites(
-    provider: &mut CryptoProvider,
-    names: &[String],
-) -> Result<(), TlsConfigError> {
+pub(crate) fn choose_suites(provider: &mut CryptoProvider, names: &[String]) -> Result<(), TlsConfigError> {
     let mut wanted = Vec::new();
     for name in names {
         match SUITES.iter().find(|(known, _)| known == name) {
@@ -90,15 +60,11 @@ pub(crate) fn choose_suites(
             None => return Err(TlsConfigError::UnrecognizedCipher(name.clone())),
         }
     }
-    let keep = |suite: &SupportedCipherSuite| {
-        suite.tls13().is_some() || wanted.is_empty() || wanted.contains(&suite.suite())
-    };
+    let keep =
+        |suite: &SupportedCipherSuite| suite.tls13().is_some() || wanted.is_empty() || wanted.contains(&suite.suite());
     provider.cipher_suites.retain(keep);
-    let rank =
-        |suite: &SupportedCipherSuite| SUITES.iter().position(|(_, known)| *known == suite.suite());
-    provider
-        .cipher_suites
-        .sort_by_key(|suite| (is_slow_here(suite), rank(suite)));
+    let rank = |suite: &SupportedCipherSuite| SUITES.iter().position(|(_, known)| *known == suite.suite());
+    provider.cipher_suites.sort_by_key(|suite| (is_slow_here(suite), rank(suite)));
     Ok(())
 }
 
@@ -114,8 +80,7 @@ fn is_slow_here(suite: &SupportedCipherSuite) -> bool {
 
 fn has_aes_instructions() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("aes")
-        && std::arch::is_x86_feature_detected!("pclmulqdq");
+    return std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
     #[cfg(target_arch = "aarch64")]
     return std::arch::is_aarch64_feature_detected!("aes");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -123,10 +88,7 @@ fn has_aes_instructions() -> bool {
 }
 
 /// Keeps the key exchange groups that `names` lists, in that order; an empty list keeps all.
-pub(crate) fn choose_curves(
-    provider: &mut CryptoProvider,
-    names: &[String],
-) -> Result<(), TlsConfigError> {
+pub(crate) fn choose_curves(provider: &mut CryptoProvider, names: &[String]) -> Result<(), TlsConfigError> {
     if names.is_empty() {
         return Ok(());
     }
@@ -146,10 +108,7 @@ pub(crate) fn choose_curves(
 
 /// The name of a negotiated suite, `None` for one that is never negotiated here.
 pub(crate) fn suite_name(suite: CipherSuite) -> Option<&'static str> {
-    SUITES
-        .iter()
-        .find(|(_, known)| *known == suite)
-        .map(|(name, _)| *name)
+    SUITES.iter().find(|(_, known)| *known == suite).map(|(name, _)| *name)
 }
 
 /// `1.2` or `1.3`.

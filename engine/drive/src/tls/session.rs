@@ -2,16 +2,14 @@
 //!
 //! Two ways in and out. [`TlsSession::receive`] and [`TlsSession::write_plain`] keep what they produce until it is taken:
 //! that suits a handshake. [`TlsSession::decrypt`] and [`TlsSession::encrypt_into`] work in the caller's buffers: that
-//! suits a forwarding thread. Both may be mixed; order is kept as long as kept output is taken first.
+//! suits a forwarding thread. Both may be mixed; what waits in the session goes first.
 
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
-};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
 
 use super::error::TlsError;
 use super::names::{suite_name, version_name};
@@ -77,10 +75,7 @@ impl TlsSession {
     pub fn receive(&mut self, input: &[u8]) -> Result<(), TlsError> {
         let bytes = self.plain.len().saturating_add(input.len());
         if bytes > self.buffer_bytes_max {
-            return Err(TlsError::Backlog {
-                bytes,
-                bytes_max: self.buffer_bytes_max,
-            });
+            return Err(TlsError::Backlog { bytes, bytes_max: self.buffer_bytes_max });
         }
         let mut copy = input.to_vec();
         let mut plain = mem::take(&mut self.plain);
@@ -91,9 +86,10 @@ impl TlsSession {
 
     /// Decrypts what was read into `input`, in place, and appends the plaintext of all its records to `plain`.
     ///
-    /// The tail of a record that is not complete is kept, everything else in `input` is used up. Errors as in
-    /// [`receive`](Self::receive).
+    /// Plaintext that waited goes first. The tail of a record that is not complete is kept, everything else in `input`
+    /// is used up. Errors as in [`receive`](Self::receive).
     pub fn decrypt(&mut self, input: &mut [u8], plain: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.read_plain(plain);
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
@@ -175,10 +171,7 @@ impl TlsSession {
 
     fn check_incoming(&self) -> Result<(), TlsError> {
         match self.incoming.len() {
-            bytes if bytes > HANDSHAKE_BYTES_MAX => Err(TlsError::Backlog {
-                bytes,
-                bytes_max: HANDSHAKE_BYTES_MAX,
-            }),
+            bytes if bytes > HANDSHAKE_BYTES_MAX => Err(TlsError::Backlog { bytes, bytes_max: HANDSHAKE_BYTES_MAX }),
             _ => Ok(()),
         }
     }
@@ -189,9 +182,7 @@ impl TlsSession {
         let plain_before = plain.len();
         loop {
             let fresh = buffer.get_mut(used..).unwrap_or_default();
-            let UnbufferedStatus {
-                mut discard, state, ..
-            } = self.connection.process_tls_records(fresh);
+            let UnbufferedStatus { mut discard, state, .. } = self.connection.process_tls_records(fresh);
             let mut idle = false;
             match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -214,8 +205,7 @@ impl TlsSession {
             used += discard;
             if !self.peer_accepted && !self.connection.is_handshaking() {
                 // Data may have come right behind the handshake; nobody gets it from a peer that is refused.
-                self.accept_peer()
-                    .inspect_err(|_| plain.truncate(plain_before))?;
+                self.accept_peer().inspect_err(|_| plain.truncate(plain_before))?;
             }
             if self.peer_closed {
                 return Ok(buffer.len());
@@ -259,6 +249,11 @@ impl TlsSession {
         !self.outgoing.is_empty()
     }
 
+    /// Whether plaintext waits to be read.
+    pub fn has_plain(&self) -> bool {
+        !self.plain.is_empty()
+    }
+
     /// Moves the plaintext that waits behind `out` and returns its size.
     pub fn read_plain(&mut self, out: &mut Vec<u8>) -> usize {
         let bytes = self.plain.len();
@@ -266,14 +261,16 @@ impl TlsSession {
         bytes
     }
 
+    /// Puts plaintext back that was read too far: it is read first again.
+    pub fn unread_plain(&mut self, data: &[u8]) {
+        self.plain.splice(..0, data.iter().copied());
+    }
+
     /// Encrypts `data`; the ciphertext waits for [`take_output`](Self::take_output).
     pub fn write_plain(&mut self, data: &[u8]) -> Result<(), TlsError> {
         let bytes = self.outgoing.len().saturating_add(data.len());
         if bytes > self.buffer_bytes_max {
-            return Err(TlsError::Backlog {
-                bytes,
-                bytes_max: self.buffer_bytes_max,
-            });
+            return Err(TlsError::Backlog { bytes, bytes_max: self.buffer_bytes_max });
         }
         let mut outgoing = mem::take(&mut self.outgoing);
         let outcome = self.encrypt(data, &mut outgoing);
@@ -313,9 +310,7 @@ impl TlsSession {
         self.collect_output()?;
         let waiting = self.outgoing.len();
         let Some((front, room)) = out.split_at_mut_checked(waiting) else {
-            return Err(TlsError::OutputTooSmall {
-                need: waiting + wire_bytes(data.len()),
-            });
+            return Err(TlsError::OutputTooSmall { need: waiting + wire_bytes(data.len()) });
         };
         match self.with_traffic(|traffic| traffic.encrypt(data, room))? {
             Ok(written) => {
@@ -323,9 +318,9 @@ impl TlsSession {
                 self.outgoing = Vec::new();
                 Ok(waiting + written)
             }
-            Err(EncryptError::InsufficientSize(size)) => Err(TlsError::OutputTooSmall {
-                need: waiting + size.required_size,
-            }),
+            Err(EncryptError::InsufficientSize(size)) => {
+                Err(TlsError::OutputTooSmall { need: waiting + size.required_size })
+            }
             Err(EncryptError::EncryptExhausted) => Err(TlsError::KeysExhausted),
         }
     }
@@ -343,11 +338,7 @@ impl TlsSession {
         self.collect_output()?;
         loop {
             // The library panics unless it sees the bytes it left unused again, in front.
-            match self
-                .connection
-                .process_tls_records(&mut self.incoming)
-                .state
-            {
+            match self.connection.process_tls_records(&mut self.incoming).state {
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => return Ok(write(&mut traffic)),
                 Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
                 Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
@@ -364,10 +355,8 @@ impl TlsSession {
         }
         self.close_sent = true;
         let mut alert = [0; CLOSE_BYTES_MAX];
-        if let Ok(Ok(written)) = self.with_traffic(|traffic| traffic.queue_close_notify(&mut alert))
-        {
-            self.outgoing
-                .extend_from_slice(alert.get(..written).unwrap_or_default());
+        if let Ok(Ok(written)) = self.with_traffic(|traffic| traffic.queue_close_notify(&mut alert)) {
+            self.outgoing.extend_from_slice(alert.get(..written).unwrap_or_default());
         }
     }
 
@@ -387,10 +376,7 @@ impl TlsSession {
     }
 
     fn leaf(&self) -> Option<&[u8]> {
-        self.connection
-            .peer_certificates()
-            .and_then(|chain| chain.first())
-            .map(AsRef::as_ref)
+        self.connection.peer_certificates().and_then(|chain| chain.first()).map(AsRef::as_ref)
     }
 
     /// The peer's own certificate, if it showed one. Resumed sessions remember it.
@@ -400,12 +386,7 @@ impl TlsSession {
 
     /// The chain the peer showed, its own certificate first.
     pub fn peer_certificates_der(&self) -> Vec<Vec<u8>> {
-        self.connection
-            .peer_certificates()
-            .unwrap_or_default()
-            .iter()
-            .map(|der| der.to_vec())
-            .collect()
+        self.connection.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect()
     }
 
     /// `1.2` or `1.3`, once it is agreed.
@@ -415,9 +396,7 @@ impl TlsSession {
 
     /// The cipher suite's name as nats-server prints it, once it is agreed.
     pub fn cipher(&self) -> Option<&'static str> {
-        self.connection
-            .negotiated_cipher_suite()
-            .and_then(|suite| suite_name(suite.suite()))
+        self.connection.negotiated_cipher_suite().and_then(|suite| suite_name(suite.suite()))
     }
 
     /// Bytes the session's own buffers hold on the heap: none when it is idle.
@@ -444,9 +423,7 @@ fn wire_bytes(plain_bytes: usize) -> usize {
 /// The size of the record that `bytes` begins with, once its header is there.
 fn record_bytes(bytes: &[u8]) -> Option<usize> {
     match bytes {
-        [_, _, _, high, low, ..] => {
-            Some(HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low])))
-        }
+        [_, _, _, high, low, ..] => Some(HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low]))),
         _ => None,
     }
 }
@@ -471,14 +448,8 @@ fn encode<Data>(mut data: EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) -> Re
                 outgoing.truncate(start + written);
                 return Ok(());
             }
-            Err(EncodeError::InsufficientSize(size)) if size.required_size > room => {
-                room = size.required_size
-            }
-            Err(error) => {
-                return Err(TlsError::Protocol(rustls::Error::General(
-                    error.to_string(),
-                )))
-            }
+            Err(EncodeError::InsufficientSize(size)) if size.required_size > room => room = size.required_size,
+            Err(error) => return Err(TlsError::Protocol(rustls::Error::General(error.to_string()))),
         }
     }
 }

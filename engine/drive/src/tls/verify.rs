@@ -15,19 +15,13 @@ use super::error::TlsConfigError;
 /// SHA-256 over the DER of a certificate's SubjectPublicKeyInfo; `None` when `certificate` is not one.
 pub fn spki_sha256(certificate: &[u8]) -> Option<[u8; 32]> {
     let certificate = CertificateDer::from(certificate);
-    let spki = ParsedCertificate::try_from(&certificate)
-        .ok()?
-        .subject_public_key_info();
-    ring::digest::digest(&ring::digest::SHA256, spki.as_ref())
-        .as_ref()
-        .try_into()
-        .ok()
+    let spki = ParsedCertificate::try_from(&certificate).ok()?.subject_public_key_info();
+    ring::digest::digest(&ring::digest::SHA256, spki.as_ref()).as_ref().try_into().ok()
 }
 
 /// Whether the peer's leaf carries one of the pinned keys. A peer without certificate never does.
 pub(crate) fn is_pinned(pins: &[[u8; 32]], leaf: Option<&[u8]>) -> bool {
-    leaf.and_then(spki_sha256)
-        .is_some_and(|seen| pins.contains(&seen))
+    leaf.and_then(spki_sha256).is_some_and(|seen| pins.contains(&seen))
 }
 
 /// Reads one entry of `pinned_certs`: 64 hexadecimal digits, in either case.
@@ -55,12 +49,6 @@ pub(crate) fn client_verifier(
     };
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     // Naming every root of the system in the certificate request would cost each handshake some 15 KiB.
-    let builder = if ca_pem.is_some() {
-        builder
-    } else {
-        builder.clear_root_hint_subjects()
-    };
-    builder
-        .build()
-        .map_err(|error| TlsConfigError::Library(error.to_string()))
+    let builder = if ca_pem.is_some() { builder } else { builder.clear_root_hint_subjects() };
+    builder.build().map_err(|error| TlsConfigError::Library(error.to_string()))
 }
