@@ -147,6 +147,12 @@ impl TlsSession {
         Ok(self.held()?.is_peer_closed())
     }
 
+    /// Whether the input so far ends inside a record.
+    #[getter]
+    fn mid_record(&self) -> PyResult<bool> {
+        Ok(self.held()?.is_mid_record())
+    }
+
     /// Whether an earlier session was resumed.
     #[getter]
     fn resumed(&self) -> PyResult<bool> {

@@ -370,6 +370,11 @@ impl TlsSession {
         self.peer_closed
     }
 
+    /// Whether the input so far ends inside a record: an end of the stream now is not a clean one.
+    pub fn is_mid_record(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
     /// Whether the client resumed an earlier session, so that no certificates were exchanged.
     pub fn is_resumed(&self) -> bool {
         self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
