@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 
 use crate::mappings::Mappings;
 use crate::permit::Permit;
+use crate::tls::{handed_over, TlsSession};
 use crate::{events, views};
 
 /// Owns the sockets and subscriptions of admitted connections.
@@ -155,13 +156,25 @@ impl Engine {
     }
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
-    #[pyo3(signature = (fd, decided, greeting, input, websocket=None))]
-    fn adopt(&self, fd: RawFd, decided: Decided, greeting: Vec<u8>, input: Vec<u8>, websocket: Option<Websocket>) {
+    ///
+    /// A TLS session moves out of `tls`, with the plaintext that waits in it.
+    #[pyo3(signature = (fd, decided, greeting, input, websocket=None, tls=None))]
+    fn adopt(
+        &self,
+        fd: RawFd,
+        decided: Decided,
+        greeting: Vec<u8>,
+        input: Vec<u8>,
+        websocket: Option<Websocket>,
+        tls: Option<PyRefMut<'_, TlsSession>>,
+    ) -> PyResult<()> {
         // SAFETY: the caller gives the descriptor away and does not use it again.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let session = tls.map(|mut tls| tls.take().ok_or_else(handed_over)).transpose()?;
         let admission = decided.into();
-        let link = Link::new(None, websocket.map(WsOptions::from));
+        let link = Link::new(session, websocket.map(WsOptions::from));
         self.forwarder.tell(move |run| run.adopt(fd, link, admission, &greeting, input));
+        Ok(())
     }
 
     /// A client id for a connection that is going to be adopted.

@@ -7,6 +7,7 @@ mod events;
 mod mappings;
 mod permit;
 mod process;
+mod tls;
 mod views;
 
 use pyo3::prelude::*;
@@ -17,5 +18,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<mappings::Mappings>()?;
     module.add_class::<permit::Permit>()?;
+    tls::register(module)?;
     process::register(module)
 }

@@ -17,6 +17,7 @@ from services.shared.wire.close_reasons import CloseReason
 
 Permit: TypeAlias = _native.Permit
 Mappings: TypeAlias = _native.Mappings
+TlsSession: TypeAlias = _native.TlsSession
 Event: TypeAlias = tuple[Any, ...]
 
 
@@ -199,8 +200,12 @@ class Forwarding:
         greeting: bytes = b"",
         received: bytes = b"",
         websocket: WebsocketLayer | None = None,
+        tls: TlsSession | None = None,
     ) -> None:
-        """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already."""
+        """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already.
+
+        The engine takes the session out of `tls`, with what waits in it; the object is of no use afterwards.
+        """
         layer = None
         if websocket is not None:
             layer = (
@@ -210,7 +215,7 @@ class Forwarding:
                 websocket.fragment_compressed,
                 websocket.message_bytes_max,
             )
-        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer)
+        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
 
     def next_cid(self) -> int:
         """A client id for a connection that is going to be adopted."""
