@@ -87,7 +87,9 @@ class Router:
             check=self._check_password,
         )  # fmt: skip
         self.reception = Reception(engine=self.engine, desk=self.desk, log=self.log)
-        self.sink = EventSink(engine=self.engine, desk=self.desk, census=census, log=self.log)
+        self.sink = EventSink(
+            engine=self.engine, desk=self.desk, census=census, numbers=self.numbers, log=self.log
+        )
         self.farewell = Farewell(engine=self.engine, desk=self.desk, log=self.log)
 
     async def serve(self) -> None:

@@ -11,6 +11,7 @@ from services.router.admission.desk import Desk
 from services.router.census import Census
 from services.router.lifecycle import log_closed, violation_text
 from services.router.newcomers import arrived, note_prefix
+from services.router.rib.accounts import AccountNumbers
 from services.shared.engine.forwarding import Arrival, Event, Forwarding
 from services.shared.telemetry.log import Logger
 from services.shared.wire.close_reasons import CloseReason
@@ -24,9 +25,10 @@ _REASONS = {int(reason): reason for reason in CloseReason}
 class EventSink:
     """Knows what each event of the engine means."""
 
-    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "on_message")
+    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "on_message")
 
-    def __init__(self, *, engine: Forwarding, desk: Desk, census: Census, log: Logger) -> None:
+    def __init__(self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, log: Logger) -> None:
+        self._numbers = numbers
         self._engine = engine
         self._desk = desk
         self._census = census
@@ -39,6 +41,8 @@ class EventSink:
         match event[0]:
             case "connect":
                 self._desk.connect(event[1], event[2], Arrival(*event[3]) if event[3] else None)
+            case "admitted":
+                self._census.join(self._numbers.name(event[2]))
             case "arrived":
                 self._log.debug(f"{arrived(event[1], Arrival(*event[2])).log_prefix} - Client connection created")
             case "closed":

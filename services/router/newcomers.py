@@ -105,7 +105,6 @@ def about(newcomer: Newcomer, hello: Hello, admitted: Admitted) -> bytes:
         "listener": newcomer.listener.value,
         "type": newcomer.connection_type.value,
         "account": admitted.account.name,
-        "label": client_label(hello),
         "proto": hello.protocol,
     }
     optional = {
@@ -134,6 +133,16 @@ def about(newcomer: Newcomer, hello: Hello, admitted: Admitted) -> bytes:
     }
     note.update((name, value) for name, value in optional.items() if value)
     return _encode(note).encode()
+
+
+def open_about(admitted: Admitted) -> bytes:
+    """Members of the note about anonymous connections of one listener, for the engine to write (`settle.rs`)."""
+    members = {
+        "listener": admitted.listener.value,
+        "type": admitted.connection_type.value,
+        "account": admitted.account.name,
+    }
+    return _encode(members).encode()[1:-1]
 
 
 def renamed(note: dict[str, Any], admitted: Admitted) -> bytes:
@@ -183,8 +192,9 @@ def note_prefix(cid: int, note: dict[str, Any]) -> str:
     """The log prefix of an admitted connection, with what it calls itself and whom it is."""
     websocket = note["listener"] == Listener.WEBSOCKET.value
     prefix = log_prefix(ip=note["ip"], port=note["port"], cid=cid, websocket=websocket)
-    if note.get("label"):
-        prefix += f' - "{note["label"]}"'
+    label = client_label(note.get("version", ""), note.get("lang", ""), note.get("name", ""))
+    if label:
+        prefix += f' - "{label}"'
     if note.get("identity"):
         prefix += f' - "{note["account"]}/{note["identity"]}"'
     return prefix

@@ -17,7 +17,7 @@ pub enum Kind {
 }
 
 /// What a client asked for in CONNECT (reference: wire protocol 1.5).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wishes {
     /// `+OK` for everything accepted.
     pub verbose: bool,
@@ -36,6 +36,18 @@ impl Default for Wishes {
     fn default() -> Self {
         Self { verbose: true, pedantic: true, echo: true, headers: false, no_responders: false }
     }
+}
+
+/// A rule of the control plane for listeners where nobody has to say who they are: the engine may settle a plain CONNECT
+/// by itself.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OpenRule {
+    /// The INFO after the first PONG: what comes before the client id, and after the client's address.
+    pub info: [Vec<u8>; 2],
+    /// Members of the note about a connection that are the same for all of them (`"account":"$G",...`).
+    pub about: Vec<u8>,
+    /// Clients may use headers.
+    pub headers: bool,
 }
 
 /// Everything that admission decided about a connection.
@@ -65,6 +77,8 @@ pub struct Admission {
     pub connect_within_ns: Option<u64>,
     /// A first frame other than CONNECT is put before the control plane instead of being refused.
     pub silent_ok: bool,
+    /// How to settle a plain CONNECT without asking, until one was settled.
+    pub open_rule: Option<Arc<OpenRule>>,
 }
 
 /// How a connection came in, for those that the engine accepted itself. Kept until its CONNECT is settled.

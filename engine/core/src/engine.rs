@@ -181,6 +181,7 @@ impl Engine {
             system: true,
             connect_within_ns: None,
             silent_ok: false,
+            open_rule: None,
         }
     }
 
@@ -330,7 +331,7 @@ impl Engine {
             Frame::Unsubscribe { sid, max } => self.unsubscribe(slot, sid, max),
             Frame::Ping => self.ping(slot, now_ns),
             Frame::Pong => self.pong(slot, now_ns),
-            Frame::Connect(json) => self.connect(slot, json),
+            Frame::Connect(json) => self.connect(slot, json, now_ns),
             Frame::Info(json) => {
                 if let Some(conn) = self.conns.get(slot) {
                     self.events.push(Event::Info { cid: conn.admission.cid, json: json.into() });
@@ -377,7 +378,7 @@ impl Engine {
             return Unconnected::Fine;
         }
         if conn.admission.silent_ok {
-            self.connect(slot, b"");
+            self.connect(slot, b"", 0);
             return Unconnected::Asked;
         }
         let text = errors::AUTHORIZATION_VIOLATION;
@@ -385,7 +386,10 @@ impl Engine {
         Unconnected::Refused
     }
 
-    fn connect(&mut self, slot: u32, json: &[u8]) {
+    fn connect(&mut self, slot: u32, json: &[u8], now_ns: u64) {
+        if !self.settings.trace && self.settle_plain(slot, json, now_ns) {
+            return;
+        }
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.paused = true;
             self.events.push(Event::Connect { cid: conn.admission.cid, json: json.into(), arrival: conn.arrival.clone() });

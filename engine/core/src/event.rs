@@ -35,6 +35,13 @@ pub enum Event {
         /// How it came in.
         arrival: Box<Arrival>,
     },
+    /// A plain CONNECT was settled by an `OpenRule`.
+    Admitted {
+        /// Client id.
+        cid: u64,
+        /// Number of the account.
+        account: u32,
+    },
     /// The peer sent INFO, which only matters if it is not JSON.
     Info {
         /// Client id.
@@ -104,25 +111,27 @@ pub enum Event {
 
 /// Events of two priorities: those that the control plane must see, and those that may be dropped when it is too slow.
 ///
-/// The first kind is bounded by what causes it: at most one waiting CONNECT and one close per connection.
+/// The first kind is bounded by what causes it: at most one waiting CONNECT, one admission and one close per connection.
 #[derive(Debug)]
 pub struct Events {
     sure: VecDeque<Event>,
     droppable: VecDeque<Event>,
     droppable_max: usize,
     dropped: u64,
+    urgent: bool,
 }
 
 impl Events {
     /// An empty queue that holds at most `droppable_max` events of the droppable kind.
     pub fn new(droppable_max: usize) -> Self {
-        Self { sure: VecDeque::new(), droppable: VecDeque::new(), droppable_max, dropped: 0 }
+        Self { sure: VecDeque::new(), droppable: VecDeque::new(), droppable_max, dropped: 0, urgent: false }
     }
 
     /// Adds an event.
     pub fn push(&mut self, event: Event) {
+        self.urgent |= !matches!(event, Event::Admitted { .. } | Event::Closed { .. });
         match event {
-            Event::Connect { .. } | Event::Closed { .. } => self.sure.push_back(event),
+            Event::Connect { .. } | Event::Admitted { .. } | Event::Closed { .. } => self.sure.push_back(event),
             _ if self.droppable.len() >= self.droppable_max => self.dropped += 1,
             _ => self.droppable.push_back(event),
         }
@@ -131,6 +140,11 @@ impl Events {
     /// Takes the next event, the important ones first.
     pub fn pop(&mut self) -> Option<Event> {
         self.sure.pop_front().or_else(|| self.droppable.pop_front())
+    }
+
+    /// True when something waits that somebody is waiting for. Ends of connections can wait a little and come in batches.
+    pub fn is_urgent(&self) -> bool {
+        self.urgent && !self.is_empty()
     }
 
     /// True when nothing waits.
@@ -143,6 +157,7 @@ impl Events {
         while let Some(event) = other.pop() {
             self.push(event);
         }
+        other.urgent = false;
         self.dropped += std::mem::take(&mut other.dropped);
     }
 

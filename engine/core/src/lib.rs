@@ -16,6 +16,7 @@ pub mod outbuf;
 pub mod permit;
 mod publish;
 mod quote;
+mod settle;
 pub mod slab;
 pub mod subject;
 mod subject_table;

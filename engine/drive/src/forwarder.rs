@@ -50,8 +50,13 @@ impl Shared {
         std::mem::take(&mut *lock(&self.commands))
     }
 
-    pub(crate) fn hand_up(&self, events: &mut Events) {
+    /// Puts events where the control plane finds them, without waking it.
+    pub(crate) fn put_up(&self, events: &mut Events) {
         lock(&self.events).absorb(events);
+    }
+
+    /// Wakes the control plane, unless it has been woken and has not looked yet.
+    pub(crate) fn wake_control(&self) {
         if !self.has_events.swap(true, Ordering::AcqRel) {
             self.wake_control.raise();
         }

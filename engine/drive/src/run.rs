@@ -37,6 +37,8 @@ const REST_BYTES: u64 = 64 << 10;
 /// How long a closing connection gets to take what is queued, and then to finish talking.
 const FINISH_NS: u64 = 1_000_000_000;
 const DRAIN_NS: u64 = 500_000_000;
+/// How long ends of connections may wait for each other before the control plane is woken for them.
+const REPORT_WITHIN_NS: u64 = 5_000_000;
 /// Descriptor number of the wake-up among slots.
 const WAKE_TOKEN: u64 = u64::MAX;
 /// Doors are numbered from here.
@@ -54,6 +56,7 @@ pub struct Run {
     ios: Vec<Option<Io>>,
     doors: Vec<OpenDoor>,
     doors_rest_until: Option<u64>,
+    report_due: Option<u64>,
     block: Vec<u8>,
     clear: Vec<u8>,
     bench: Workbench,
@@ -75,6 +78,7 @@ impl Run {
             ios: Vec::new(),
             doors: Vec::new(),
             doors_rest_until: None,
+            report_due: None,
             block: vec![0; BLOCK_BYTES],
             clear: Vec::new(),
             bench: Workbench::default(),
@@ -121,16 +125,28 @@ impl Run {
             if self.engine.has_touched() {
                 self.flush_all(&[]);
             }
-            if !self.engine.events().is_empty() {
-                self.shared.hand_up(self.engine.events());
-            }
+            self.report();
+        }
+    }
+
+    /// Hands events up. What nobody waits for may wait for company.
+    fn report(&mut self) {
+        if !self.engine.events().is_empty() {
+            let urgent = self.engine.events().is_urgent();
+            self.shared.put_up(self.engine.events());
+            let due = if urgent { self.now_ns } else { self.now_ns + REPORT_WITHIN_NS };
+            self.report_due = Some(self.report_due.map_or(due, |earlier| earlier.min(due)));
+        }
+        if self.report_due.is_some_and(|due| due <= self.now_ns) {
+            self.report_due = None;
+            self.shared.wake_control();
         }
     }
 
     fn sleep_ns(&self) -> Option<u64> {
         let own = self.timers.peek().map(|Reverse((due, _, _))| *due);
         let core = self.engine.next_due_ns();
-        let due = [own, core, self.doors_rest_until].into_iter().flatten().min()?;
+        let due = [own, core, self.doors_rest_until, self.report_due].into_iter().flatten().min()?;
         Some(due.saturating_sub(self.now_ns))
     }
 

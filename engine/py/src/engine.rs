@@ -3,7 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use natsfleet_core::conn::{Admission, Wishes};
+use natsfleet_core::conn::{Admission, OpenRule, Wishes};
 use natsfleet_core::engine::Settings;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::ws::WsOptions;
@@ -82,6 +82,18 @@ struct Decided {
     system: bool,
     connect_within_ns: Option<u64>,
     silent_ok: bool,
+    open_rule: Option<OpenRuleParts>,
+}
+
+/// `(info_before, info_after, about, headers)`
+#[derive(FromPyObject)]
+struct OpenRuleParts(Vec<u8>, Vec<u8>, Vec<u8>, bool);
+
+impl From<OpenRuleParts> for OpenRule {
+    fn from(parts: OpenRuleParts) -> Self {
+        let OpenRuleParts(before, after, about, headers) = parts;
+        Self { info: [before, after], about, headers }
+    }
 }
 
 impl From<Decided> for Admission {
@@ -105,6 +117,7 @@ impl From<Decided> for Admission {
             system: d.system,
             connect_within_ns: d.connect_within_ns,
             silent_ok: d.silent_ok,
+            open_rule: d.open_rule.map(|rule| Arc::new(rule.into())),
         }
     }
 }

@@ -24,6 +24,7 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
         Event::Connect { cid, json, arrival } => {
             ("connect", cid, bytes(&json), arrival.map(|a| came_in(py, &a))).into_pyobject(py)?.into_any()
         }
+        Event::Admitted { cid, account } => ("admitted", cid, account).into_pyobject(py)?.into_any(),
         Event::Arrived { cid, arrival } => ("arrived", cid, came_in(py, &arrival)).into_pyobject(py)?.into_any(),
         Event::Info { cid, json } => ("info", cid, bytes(&json)).into_pyobject(py)?.into_any(),
         Event::Closed { cid, account, reason, detail, traffic, subs, about, arrival } => {

@@ -18,11 +18,20 @@ from services.router.admission.hello import SILENT, Hello, parse_hello
 from services.router.admission.info import InfoTemplate
 from services.router.admission.verdict import Admitted, CheckPassword, Refused, Verdict
 from services.router.census import Census
-from services.router.newcomers import CONNECTION_TYPES, DOORS, Newcomer, about, arrived, recall, with_cookies
+from services.router.newcomers import (
+    CONNECTION_TYPES,
+    DOORS,
+    Newcomer,
+    about,
+    arrived,
+    open_about,
+    recall,
+    with_cookies,
+)
 from services.router.rib.accounts import AccountNumbers
 from services.router.rib.limits import payload_limit, subscription_limit
 from services.router.rib.permits import PermitBook
-from services.shared.engine.forwarding import Arrival, Door, Forwarding, Handover, Mappings, Permit
+from services.shared.engine.forwarding import Arrival, Door, Forwarding, Handover, Mappings, OpenRule, Permit
 from services.shared.telemetry.log import Logger
 from services.shared.wire.close_reasons import CloseReason
 
@@ -114,10 +123,22 @@ class Desk:
         verdict = decide_without_connect(facts=newcomer.facts, directory=self.rules.directory)
         admitted = isinstance(verdict, Admitted)
         if isinstance(verdict, Admitted) and verdict.account.max_connections < 0:
-            return replace(self._handover(newcomer, SILENT, verdict), about=b"", first_pong_info=b"")
+            rule = self._open_rule(verdict) if verdict.user is None else None
+            return replace(self._handover(newcomer, SILENT, verdict), about=b"", first_pong_info=b"", open_rule=rule)
         policy = self.rules.directory.listeners[newcomer.listener]
         within_ns = policy.auth_timeout_ns or 0
         return replace(NOBODY, cid=newcomer.cid, connect_within_ns=within_ns, silent_ok=admitted)
+
+    def _open_rule(self, anybody: Admitted) -> OpenRule:
+        """Where nobody has to say who they are, the engine need not ask about a CONNECT that says nothing of it."""
+        account, limits = anybody.account, anybody.limits
+        return OpenRule(
+            info=self.rules.templates[anybody.listener].connect_info_halves(
+                max_payload_bytes=limits.max_payload_bytes, account=account.name, is_system=account.is_system
+            ),
+            about=open_about(anybody),
+            headers=self.rules.directory.headers_supported,
+        )
 
     def forget(self, cid: int) -> Newcomer | None:
         """The connection is gone; returns it if it was never settled."""

@@ -91,6 +91,13 @@ class InfoTemplate:
             tail=bound + (b',"acc_is_sys":true' if is_system else b""),
         )
 
+    def connect_info_halves(self, *, max_payload_bytes: int, account: str, is_system: bool) -> tuple[bytes, bytes]:
+        """The same, before the client id and after the client's address."""
+        bound = b',"connect_info":true,"remote_account":' + encode_string(account)
+        system = b',"acc_is_sys":true' if is_system else b""
+        head = self._later_head + b"%d" % max_payload_bytes + self._after_payload
+        return head, self._after_nonce + bound + system + self._last
+
     def update(self, *, client_id: int, client_ip: str, max_payload_bytes: int, lame_duck: bool = False) -> bytes:
         """The INFO that tells a running connection of changed `connect_urls`, or that the server is going away."""
         return self._later(

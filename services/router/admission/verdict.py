@@ -120,10 +120,9 @@ def claimed_identity(hello: Hello) -> Identity:
     return Identity(nkey=hello.nkey, user=hello.user, token=bool(hello.auth_token))
 
 
-def client_label(hello: Hello) -> str:
+def client_label(version: str, lang: str, name: str) -> str:
     """What a client calls itself in its log prefix: version, language and name (reference: operations 5.1)."""
-    version = f"v{hello.version}" if hello.version else ""
-    return ":".join(part for part in (version, hello.lang, hello.name) if part)
+    return ":".join(part for part in (f"v{version}" if version else "", lang, name) if part)
 
 
 def smallest(*limits: int) -> int:

@@ -33,6 +33,18 @@ class WebsocketLayer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRule:
+    """Lets the engine settle a plain CONNECT by itself where nobody has to say who they are.
+
+    `info` are the halves of the INFO after the first PONG; `about` are JSON members of the note, the same for everybody.
+    """
+
+    info: tuple[bytes, bytes]
+    about: bytes
+    headers: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
     """A connection as it is given to the engine; see `Admission` in `engine/core/src/conn.rs` for each member.
 
@@ -56,10 +68,14 @@ class Handover:
     system: bool
     connect_within_ns: int | None
     silent_ok: bool = False
+    open_rule: OpenRule | None = None
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        members = {name: getattr(self, name) for name in self.__slots__}
+        rule = self.open_rule
+        members["open_rule"] = None if rule is None else (*rule.info, rule.about, rule.headers)
+        return members
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,4 @@
 //! Codecs: bytes to frames, independent of how the bytes were cut.
 
 pub mod client;
+pub mod connect;
