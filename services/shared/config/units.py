@@ -14,8 +14,8 @@ from services.shared.config.errors import ParseError
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 
-_THOUSANDS: Final = {letter: 1000**power for power, letter in enumerate("kmgtpe", start=1)}
-_KIBI: Final = {letter: 1024**power for power, letter in enumerate("kmgtpe", start=1)}
+_THOUSANDS: Final[dict[str, int]] = {letter: 1000**power for power, letter in enumerate("kmgtpe", start=1)}
+_KIBI: Final[dict[str, int]] = {letter: 1024**power for power, letter in enumerate("kmgtpe", start=1)}
 
 NANOSECOND: Final = 1
 MICROSECOND: Final = 1_000
