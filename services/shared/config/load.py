@@ -1,8 +1,8 @@
 """From flags, environment and a file to the options of a node (reference: operations 3.2).
 
 Promise: `load_options` is what a start uses, `reload_options` what a running node uses for its next options and
-`check_file` what `-t` uses. All three are pure: the environment and the files come in as arguments. Contradictions between options
-are the business of `validation`, which the caller runs afterwards and `-t` does not.
+`check_file` what `-t` uses. All three are pure: the environment and the files come in as arguments. Contradictions
+between options are the business of `validation`, which the caller runs afterwards and `-t` does not.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from services.shared.config.errors import OptionProblem, Position, Problems
 from services.shared.config.includes import ReadFile
 from services.shared.config.parser import ConfigMap, Data, Value
-from services.shared.config.units import SECOND, DurationError, format_float, go_quote, parse_duration_ns
+from services.shared.config.units import SECOND, DurationError, format_float, parse_duration_ns
+from services.shared.wire.quote import quote
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -76,7 +77,7 @@ def table(*rows: tuple[str, str, Convert]) -> dict[str, Rule]:
 def unknown_field(entry: Entry) -> None:
     """The usual answer to a name that no table has. A helper key that a variable used is no option."""
     if not entry.value.referenced:
-        raise entry.problem(f"unknown field {go_quote(entry.key)}")
+        raise entry.problem(f"unknown field {quote(entry.key)}")
 
 
 def read_block(block: ConfigMap, rules: Table, reading: Reading, *, unknown: Unknown = unknown_field) -> Fields:

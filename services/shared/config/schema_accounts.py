@@ -8,7 +8,6 @@ from typing import Final
 from services.shared.config.errors import OptionProblem, Position
 from services.shared.config.options import AccountLimits, AccountOptions, UserOptions
 from services.shared.config.parser import ConfigMap, Value
-from services.shared.config.public_keys import is_public_account_key
 from services.shared.config.reading import (
     INT32_MAX,
     Entry,
@@ -26,9 +25,9 @@ from services.shared.config.reading import (
 from services.shared.config.schema_authorization import claim_users, users, with_default_permissions
 from services.shared.config.schema_mappings import mappings
 from services.shared.config.schema_permissions import permissions
-from services.shared.config.units import go_quote
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
 from services.shared.identity.permissions import Permissions
+from services.shared.wire.quote import quote
 
 GLOBAL_ACCOUNT: Final = "$G"
 
@@ -70,7 +69,7 @@ def _described(block: ConfigMap, reading: Reading) -> tuple[AccountOptions, ...]
 
 def _check_name(name: str, *, at: Position) -> None:
     if name == GLOBAL_ACCOUNT:
-        raise OptionProblem(f"{go_quote(name)} is a Reserved Account", at=at)
+        raise OptionProblem(f"{quote(name)} is a Reserved Account", at=at)
 
 
 def _account(name: str, block: ConfigMap, reading: Reading) -> AccountOptions:
@@ -89,10 +88,12 @@ def _unknown(entry: Entry) -> None:
 
 
 def _nkey(entry: Entry) -> str:
+    from services.shared.identity.nkeys import KeyKind, is_public  # Only files with nkeys pay for it.
+
     data = entry.value.data
-    if isinstance(data, str) and is_public_account_key(data):
+    if isinstance(data, str) and is_public(data, KeyKind.ACCOUNT):
         return data
-    seen = go_quote(data) if isinstance(data, str) else show(data)
+    seen = quote(data) if isinstance(data, str) else show(data)
     raise entry.problem(f"Not a valid public nkey for an account: {seen}")
 
 

@@ -11,7 +11,6 @@ from typing import Final
 from services.shared.config.errors import OptionProblem, Position
 from services.shared.config.options import AuthorizationOptions, UserOptions
 from services.shared.config.parser import Value
-from services.shared.config.public_keys import is_public_user_key
 from services.shared.config.reading import (
     Entry,
     Reading,
@@ -29,9 +28,9 @@ from services.shared.config.reading import (
     warn_high_timeout,
 )
 from services.shared.config.schema_permissions import permissions
-from services.shared.config.units import go_quote
 from services.shared.config.unsupported import refuse_unsupported
 from services.shared.identity.permissions import Permissions
+from services.shared.wire.quote import quote
 
 CONNECTION_TYPES: Final = frozenset(
     ("STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "IN_PROCESS")
@@ -43,7 +42,7 @@ def authorization(entry: Entry) -> AuthorizationOptions:
     block = map_of(entry.value)
     fields = read_block(block, _RULES, entry.reading, unknown=_unknown)
     has_users = "users" in fields
-    options = assemble(AuthorizationOptions(), fields)
+    options = assemble(AuthorizationOptions(defined=True), fields)
     if (options.user or options.password) and options.token:
         raise entry.problem("Cannot have a user/pass and token")
     if has_users and options.user:
@@ -74,7 +73,7 @@ def claim_users(parsed: tuple[UserOptions, ...], *, at: Position, reading: Readi
     for user in parsed:
         kind, name, seen = ("nkey", user.nkey, reading.nkeys) if user.nkey else ("user", user.user, reading.users)
         if name in seen:
-            raise OptionProblem(f"Duplicate {kind} {go_quote(name)} detected", at=at)
+            raise OptionProblem(f"Duplicate {kind} {quote(name)} detected", at=at)
         seen.add(name)
 
 
@@ -98,11 +97,17 @@ def _user(element: Value, reading: Reading) -> UserOptions | None:
         raise OptionProblem("User entry requires a user", at=at)
     if not user.nkey:
         return user
-    if not is_public_user_key(user.nkey):
+    if not _is_user_key(user.nkey):
         raise OptionProblem("Not a valid public nkey for a user", at=at)
     if user.user or user.password:
         raise OptionProblem("Nkey users do not take usernames or passwords", at=at)
     return user
+
+
+def _is_user_key(text: str) -> bool:
+    from services.shared.identity.nkeys import KeyKind, is_public  # Only files with nkeys pay for it.
+
+    return is_public(text, KeyKind.USER)
 
 
 def _unknown(entry: Entry) -> None:
@@ -128,7 +133,7 @@ def _connection_types(entry: Entry) -> tuple[str, ...]:
     types = tuple(name.upper() for name in names)
     unknown = [name for name in types if name not in CONNECTION_TYPES]
     if unknown:
-        raise entry.problem(f"invalid connection types [{' '.join(map(go_quote, unknown))}]")
+        raise entry.problem(f"invalid connection types [{' '.join(map(quote, unknown))}]")
     return types
 
 

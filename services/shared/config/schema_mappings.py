@@ -18,12 +18,11 @@ from services.shared.config.reading import (
     string,
     table,
 )
-from services.shared.config.units import go_quote
-from services.shared.subjects.transform import find_transform_fault
-from services.shared.subjects.validity import is_valid_subject
+from services.shared.subjects.tokens import is_valid_subject
+from services.shared.subjects.transform import WEIGHT_MAX, find_mapping_fault, find_transform_fault
+from services.shared.wire.quote import quote
 
 _WEIGHT = re.compile(r"[+-]?[0-9]{1,18}")
-_WEIGHT_MAX: Final = 100
 
 
 def mappings(entry: Entry) -> tuple[SubjectMapping, ...]:
@@ -32,7 +31,7 @@ def mappings(entry: Entry) -> tuple[SubjectMapping, ...]:
     for source, value in map_of(entry.value).items():
         try:
             if not is_valid_subject(source):
-                raise entry.problem(f"Subject {go_quote(source)} is not a valid subject")
+                raise entry.problem(f"Subject {quote(source)} is not a valid subject")
             parsed.append(_mapping(source, value, entry.reading))
         except OptionProblem as problem:
             entry.reading.problems.refuse(problem.message, at=problem.at)
@@ -45,7 +44,7 @@ def _mapping(source: str, value: Value, reading: Reading) -> SubjectMapping:
             fault = find_transform_fault(source=source, destination=value.data)
             if fault is not None:
                 raise OptionProblem(
-                    f"Error adding mapping for {go_quote(source)} to {go_quote(value.data)} : {fault}", at=value.at
+                    f"Error adding mapping for {quote(source)} to {quote(value.data)} : {fault}", at=value.at
                 )
             return SubjectMapping(source=source, destinations=(MappingDestination(subject=value.data),))
         case dict():
@@ -56,27 +55,14 @@ def _mapping(source: str, value: Value, reading: Reading) -> SubjectMapping:
             raise OptionProblem("Expected an entry for the mapping destination", at=value.at)
     refused_before = reading.problems.refused
     destinations = tuple(_destination(element, reading) for element in elements)
-    fault = _find_fault(source, destinations) if reading.problems.refused == refused_before else None
+    fault = (
+        find_mapping_fault(source=source, destinations=destinations)
+        if reading.problems.refused == refused_before
+        else None
+    )
     if fault is not None:
-        raise OptionProblem(f"Error adding mapping for {go_quote(source)} : {fault}", at=value.at)
+        raise OptionProblem(f"Error adding mapping for {quote(source)} : {fault}", at=value.at)
     return SubjectMapping(source=source, destinations=destinations)
-
-
-def _find_fault(source: str, destinations: tuple[MappingDestination, ...]) -> str | None:
-    """What is wrong with weighted destinations; weights add up per cluster."""
-    seen: set[str] = set()
-    totals: dict[str, int] = {}
-    for destination in destinations:
-        if destination.subject in seen:
-            return f"duplicate entry for {go_quote(destination.subject)}"
-        seen.add(destination.subject)
-        totals[destination.cluster] = totals.get(destination.cluster, 0) + destination.weight
-        if totals[destination.cluster] > _WEIGHT_MAX:
-            return "total weight needs to be <= 100"
-        fault = find_transform_fault(source=source, destination=destination.subject)
-        if fault is not None:
-            return fault
-    return None
 
 
 def _destination(value: Value, reading: Reading) -> MappingDestination:
@@ -85,7 +71,7 @@ def _destination(value: Value, reading: Reading) -> MappingDestination:
     fields = read_block(value.data, _RULES, reading, unknown=_unknown)
     subject = fields.get("subject", "")
     if "weight" not in fields and "weight" not in {key.lower() for key in value.data}:
-        raise OptionProblem(f"Missing weight for mapping destination {go_quote(str(subject))}", at=value.at)
+        raise OptionProblem(f"Missing weight for mapping destination {quote(str(subject))}", at=value.at)
     return assemble(MappingDestination(subject=""), fields)
 
 
@@ -99,13 +85,13 @@ def _weight(entry: Entry) -> int:
     if isinstance(data, str):
         text = data.removesuffix("%")
         if not _WEIGHT.fullmatch(text):
-            raise entry.problem(f"Invalid weight {go_quote(text)} for mapping destination")
+            raise entry.problem(f"Invalid weight {quote(text)} for mapping destination")
         weight = int(text)
     elif isinstance(data, int) and not isinstance(data, bool):
         weight = data
     else:
         raise entry.problem(f"Unknown entry type for weight of {show(data)}")
-    if not 0 <= weight <= _WEIGHT_MAX:
+    if not 0 <= weight <= WEIGHT_MAX:
         raise entry.problem(f"Invalid weight {weight} for mapping destination")
     return weight
 

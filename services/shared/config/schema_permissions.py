@@ -7,7 +7,7 @@ from typing import Final
 from services.shared.config.errors import OptionProblem
 from services.shared.config.parser import Value
 from services.shared.config.reading import Entry, assemble, go_type, integer, read_block, show, table
-from services.shared.config.units import DurationError, go_quote, parse_duration_ns
+from services.shared.config.units import DurationError, parse_duration_ns
 from services.shared.identity.permissions import (
     RESPONSES_EXPIRES_NS_DEFAULT,
     RESPONSES_MAX_DEFAULT,
@@ -15,7 +15,8 @@ from services.shared.identity.permissions import (
     ResponsePermission,
     SubjectPermission,
 )
-from services.shared.subjects.validity import is_valid_subject
+from services.shared.subjects.tokens import is_valid_subject
+from services.shared.wire.quote import quote
 
 
 def permissions(entry: Entry) -> Permissions:
@@ -82,9 +83,9 @@ def _subject(text: str, value: Value, *, queues: bool) -> str:
         return text
     parts = text.split()
     if not queues or len(parts) != 2:
-        raise OptionProblem(f"subject {go_quote(text)} is not a valid subject", at=value.at)
+        raise OptionProblem(f"subject {quote(text)} is not a valid subject", at=value.at)
     if not is_valid_subject(parts[0]):
-        raise OptionProblem(f"subject {go_quote(parts[0])} is not a valid subject", at=value.at)
+        raise OptionProblem(f"subject {quote(parts[0])} is not a valid subject", at=value.at)
     return " ".join(parts)
 
 
