@@ -1,7 +1,7 @@
 """The fingerprint of a configuration: equal for files that say the same thing in different ways.
 
-SHA-256 over the parsed map as JSON the way Go encodes it: sorted keys, no spaces, `< > &` escaped, one newline at the end
-(reference: operations 1.8).
+SHA-256 over the parsed map as JSON the way Go encodes it: sorted keys, no spaces, `< > &` escaped, a newline at the
+end (reference: operations 1.8).
 """
 
 from __future__ import annotations

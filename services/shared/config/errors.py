@@ -74,6 +74,11 @@ class Problems:
         self._warnings: list[str] = []
         self._errors: list[str] = []
 
+    @property
+    def refused(self) -> int:
+        """How many errors were collected so far."""
+        return len(self._errors)
+
     def refuse(self, message: str, *, at: Position) -> None:
         self._errors.append(f"{at}: {message}")
 

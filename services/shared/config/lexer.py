@@ -1,7 +1,7 @@
 """Cuts configuration text into items: keys, values, brackets, includes, in reading order.
 
 Promise: `Lexer(text).items()` yields items lazily and ends with one END item, or raises ParseError with
-nats-server's wording (reference: operations 1.1 to 1.3). Every item carries the line and column nats-server would report.
+nats-server's wording (reference: operations 1.1 to 1.3). Every item has the line and column nats-server would report.
 
 A value is classified by its first character; a value that starts with a digit is read as a number or a date and
 turns into a string as soon as it cannot be one. Meaning (integer suffixes, variables, includes) is the parser's.

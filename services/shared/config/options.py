@@ -28,12 +28,17 @@ class TlsCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
-    """One `tls` block. `handshake_first_delay_ns`: None = INFO first; 0 = handshake first; >0 = wait, then fall back."""
+    """One `tls` block. `handshake_first_delay_ns`: None = INFO first; 0 = handshake first; >0 = wait, then fall back.
+
+    `certificates_listed`: they came from a `certs` array. `insecure` only matters to a side that dials.
+    """
 
     certificates: tuple[TlsCertificate, ...] = ()
+    certificates_listed: bool = False
     ca_file: str = ""
     verify: bool = False
     verify_and_map: bool = False
+    insecure: bool = False
     timeout_ns: int = 2 * SECOND_NS
     cipher_suites: tuple[str, ...] = ()
     curve_preferences: tuple[str, ...] = ()
@@ -201,6 +206,9 @@ class Options:
     no_header_support: bool = False
     no_sublist_cache: bool = False
     proxy_protocol: bool = False
+    connect_error_reports: int = 3_600
+    reconnect_error_reports: int = 1
+    store_dir: str = ""
 
     authorization: AuthorizationOptions = AuthorizationOptions()
     no_auth_user: str = ""
@@ -210,6 +218,8 @@ class Options:
     mappings: tuple[SubjectMapping, ...] = ()
 
     tls: TlsOptions | None = None
+    tls_from_flags: bool = False
+    """TLS was asked for on the command line; such a node refuses a reload, since the flags do not survive it."""
     allow_non_tls: bool = False
     websocket: WebsocketOptions | None = None
 

@@ -1,11 +1,11 @@
 """Turns configuration text into a tree of values.
 
-Promise: `parse` returns the map a file stands for, with variables and includes already resolved, or raises ParseError or
+Promise: `parse` returns the map a file stands for, variables and includes already resolved, or raises ParseError or
 FileError with nats-server's wording (reference: operations 1.4 to 1.7). Every value knows where it was written: a value
 of a map stands at its key, a value of an array at itself.
 
-The environment and the files come in as arguments. Bounded: nesting (lexer), includes (includes), and `VALUES_MAX` values
-after variables are expanded, so that a small text cannot unfold into an endless tree.
+The environment and the files come in as arguments. Bounded: nesting (lexer), includes (includes), and `VALUES_MAX`
+values after variables are expanded, so that a small text cannot unfold into an endless tree.
 """
 
 from __future__ import annotations

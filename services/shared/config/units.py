@@ -10,12 +10,13 @@ import re
 from typing import Final
 
 from services.shared.config.errors import ParseError
+from services.shared.wire.quote import quote
 
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 
-_THOUSANDS: Final = {letter: 1000**power for power, letter in enumerate("kmgtpe", start=1)}
-_KIBI: Final = {letter: 1024**power for power, letter in enumerate("kmgtpe", start=1)}
+_THOUSANDS: Final[dict[str, int]] = {letter: 1000**power for power, letter in enumerate("kmgtpe", start=1)}
+_KIBI: Final[dict[str, int]] = {letter: 1024**power for power, letter in enumerate("kmgtpe", start=1)}
 
 NANOSECOND: Final = 1
 MICROSECOND: Final = 1_000
@@ -83,17 +84,17 @@ def parse_duration_ns(text: str) -> int:
         match = _DURATION_PART.match(rest, at)
         whole, fraction, unit = match.groups() if match is not None else ("", "", "")
         if not whole and (fraction is None or fraction == "."):
-            raise DurationError(f"time: invalid duration {go_quote(text)}")
+            raise DurationError(f"time: invalid duration {quote(text)}")
         if not unit:
-            raise DurationError(f"time: missing unit in duration {go_quote(text)}")
+            raise DurationError(f"time: missing unit in duration {quote(text)}")
         scale = _DURATION_UNITS.get(unit)
         if scale is None:
-            raise DurationError(f"time: unknown unit {go_quote(unit)} in duration {go_quote(text)}")
+            raise DurationError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
         if len(whole.lstrip("0")) > 19:
-            raise DurationError(f"time: invalid duration {go_quote(text)}")
+            raise DurationError(f"time: invalid duration {quote(text)}")
         total += int(whole or "0") * scale + _fraction_ns(fraction, scale)
         if total > INT64_MAX + negative:
-            raise DurationError(f"time: invalid duration {go_quote(text)}")
+            raise DurationError(f"time: invalid duration {quote(text)}")
         at = match.end() if match is not None else len(rest)
     return -total if negative else total
 
@@ -136,27 +137,3 @@ def format_float(value: float) -> str:
     if value == int(value) and abs(value) < 1e21:
         return str(int(value))
     return repr(value)
-
-
-def go_quote(text: str) -> str:
-    """The text as Go's %q prints it, for the texts that show what was seen."""
-    parts: list[str] = []
-    for char in text:
-        if char in '"\\':
-            parts.append("\\" + char)
-        elif char.isprintable():
-            parts.append(char)
-        else:
-            parts.append(_GO_ESCAPES.get(char) or _escaped(ord(char)))
-    return f'"{"".join(parts)}"'
-
-
-_GO_ESCAPES: Final = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
-
-
-def _escaped(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"  # A byte that was not UTF-8.
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

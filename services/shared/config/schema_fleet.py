@@ -1,0 +1,36 @@
+"""natsfleet's own block, `fleet { ... }`. nats-server does not know it, so nothing here has to look like it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.shared.config.options import FleetOptions
+from services.shared.config.reading import (
+    Entry,
+    assemble,
+    go_type,
+    integer,
+    read_block,
+    string,
+    table,
+)
+
+
+def fleet(entry: Entry) -> FleetOptions:
+    """Options that only natsfleet has."""
+    if not isinstance(entry.value.data, dict):
+        raise entry.problem(f"Expected fleet to be a map, got {go_type(entry.value.data)}")
+    return assemble(FleetOptions(), read_block(entry.value.data, _RULES, entry.reading))
+
+
+def _pending_bytes_max(entry: Entry) -> int:
+    size = integer(entry)
+    if size < 0:
+        raise entry.problem(f"pending_bytes_max wants a size such as 2GB, or 0 to choose itself, got {size}")
+    return size
+
+
+_RULES: Final = table(
+    ("pending_bytes_max", "pending_bytes_max", _pending_bytes_max),
+    ("data_dir", "data_dir", string),
+)
