@@ -136,6 +136,19 @@ def about(newcomer: Newcomer, hello: Hello, admitted: Admitted) -> bytes:
     return _encode(note).encode()
 
 
+def renamed(note: dict[str, Any], admitted: Admitted) -> bytes:
+    """The note of a connection that a reload bound to somebody else."""
+    user = admitted.user
+    changed = note | {
+        "account": admitted.account.name,
+        "user": admitted.identity.user_id,
+        "identity": admitted.identity.label,
+        "kind": user.kind.value if user else "",
+        "username": user.name if user else "",
+    }
+    return _encode(changed).encode()
+
+
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 

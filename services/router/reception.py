@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.router.admission.desk import Desk
@@ -17,7 +17,7 @@ from services.router.admission.directory import Listener
 from services.router.admission.nonces import NONCE_ENTROPY_BYTES, encode_nonce
 from services.router.newcomers import CONNECTION_TYPES, Newcomer
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
-from services.shared.engine.forwarding import Forwarding, WebsocketLayer
+from services.shared.engine.forwarding import Forwarding, TlsSession, WebsocketLayer
 from services.shared.identity.certificates import PeerCertificate
 from services.shared.telemetry.log import Logger
 from services.shared.wire import errors
@@ -29,6 +29,7 @@ class Layers:
     """What was agreed below NATS before the hand-over."""
 
     websocket: WebsocketLayer | None = None
+    tls: TlsSession | None = None
     certificate: PeerCertificate | None = None
     tls_version: str = ""
     tls_cipher: str = ""
@@ -49,28 +50,47 @@ class Reception:
         self._desk = desk
         self._log = log
 
-    def newcomer(self, listener: Listener, ip: str, port: int, layers: Layers = PLAIN) -> Newcomer:
+    def newcomer(self, listener: Listener, ip: str, port: int) -> Newcomer:
         """A connection gets its number and its challenge."""
-        cid = self._engine.next_cid()
         nonce = b""
         if self._desk.rules.directory.nonce_required:
             nonce = encode_nonce(os.urandom(NONCE_ENTROPY_BYTES))
         newcomer = Newcomer(
-            cid=cid,
+            cid=self._engine.next_cid(),
             listener=listener,
             connection_type=CONNECTION_TYPES[listener],
-            ip=layers.client_ip or ip,
+            ip=ip,
             port=port,
             nonce=nonce,
             started_ns=time.time_ns(),
+        )
+        if self._log.debugs:
+            self._log.debug(f"{newcomer.log_prefix} - Client connection created")
+        return newcomer
+
+    def layers(self, session: TlsSession, listener: Listener) -> Layers:
+        """What a finished TLS handshake says about the peer."""
+        certificate = None
+        der = session.peer_certificate_der
+        if der is not None and self._desk.rules.directory.listeners[listener].map_certificates:
+            # The package that reads certificates is large; only these listeners need it.
+            from services.shared.identity.certificates import read_certificate
+
+            certificate = read_certificate(der)
+        return Layers(
+            tls=session, certificate=certificate, tls_version=session.version or "", tls_cipher=session.cipher or ""
+        )
+
+    def through(self, newcomer: Newcomer, layers: Layers) -> Newcomer:
+        """The newcomer with what its layers have told about it."""
+        return replace(
+            newcomer,
+            ip=layers.client_ip or newcomer.ip,
             certificate=layers.certificate,
             tls_version=layers.tls_version,
             tls_cipher=layers.tls_cipher,
             cookies=layers.cookies,
         )
-        if self._log.debugs:
-            self._log.debug(f"{newcomer.log_prefix} - Client connection created")
-        return newcomer
 
     def greeting(self, newcomer: Newcomer) -> bytes:
         """The first INFO."""
@@ -84,7 +104,7 @@ class Reception:
         """Gives the connection to the engine; above the limit of connections only to be told so."""
         handover = self._desk.welcome(newcomer)
         self._engine.adopt(
-            connection.detach(), handover, greeting=greeting, received=received, websocket=layers.websocket
+            connection.detach(), handover, greeting=greeting, received=received, websocket=layers.websocket, tls=layers.tls
         )
         if self._engine.totals()["connections"] > self._desk.rules.max_connections:
             self._log.error(f"{newcomer.log_prefix} - maximum connections exceeded")

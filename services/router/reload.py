@@ -11,9 +11,9 @@ from services.router.admission.desk import Desk, Rules
 from services.router.admission.directory import ConnectionType, Directory, Listener, User, UserKind
 from services.router.admission.recheck import Close, Keep, ReplacePermissions, recheck
 from services.router.admission.verdict import Admitted, Identity
-from services.router.newcomers import note_prefix
+from services.router.newcomers import note_prefix, renamed
 from services.router.rib.accounts import AccountNumbers
-from services.router.rib.limits import payload_limit
+from services.router.rib.limits import payload_limit, subscription_limit
 from services.router.rib.permits import PermitBook
 from services.shared.engine.forwarding import ConnectionView, Forwarding, Permit, compile_permit
 from services.shared.telemetry.log import Logger
@@ -37,29 +37,31 @@ class Reloader:
         """Puts the rules in force, for those who come and those who are there."""
         before = self._desk.rules
         for name in rules.directory.accounts:
-            self._engine.install_account(self._numbers.number(name))
+            self._engine.install_account(self._numbers.number(name), rules.mappings.get(name))
         self._desk.replace_rules(rules, self._permits)
         views = [view for view in self._engine.connections() if view.about]
-        for view in views:
-            self._recheck(view, before=before.directory, after=rules.directory)
-        self._close_surplus(views, rules.max_connections)
+        staying = [view for view in views if self._recheck(view, before=before.directory, after=rules.directory)]
+        self._close_surplus(staying, rules.max_connections)
 
-    def _recheck(self, view: ConnectionView, *, before: Directory, after: Directory) -> None:
+    def _recheck(self, view: ConnectionView, *, before: Directory, after: Directory) -> bool:
+        """Applies the new rules to one connection; false when it had to go."""
         note = json.loads(view.about)
         admitted = _admitted(note, before)
         if admitted is None:
             self._engine.close(view.cid, CloseReason.CLIENT_CLOSED)
-            return
+            return False
         outcome = recheck(admitted, after)
         match outcome:
             case Keep():
-                pass
+                return True
             case ReplacePermissions(admitted=new):
                 self._replace(view.cid, note, new)
+                return True
             case Close(err_text=text, close_reason=reason, log_text=log_text):
                 if log_text:
                     self._log.error(f"{note_prefix(view.cid, note)} - {log_text}")
                 self._engine.close(view.cid, reason, text)
+                return False
             case _:
                 assert_never(outcome)
 
@@ -67,8 +69,9 @@ class Reloader:
         self._engine.set_limits(
             cid,
             payload_max=payload_limit(admitted.limits.max_payload_bytes),
-            subs_max=max(admitted.limits.max_subscriptions, 0),
+            subs_max=subscription_limit(admitted.limits.max_subscriptions),
         )
+        self._engine.set_about(cid, renamed(note, admitted))
         for lost in self._engine.set_permit(cid, self._permits.permit(admitted.permissions)):
             user = note.get("user", "")
             self._log.info(f'{note_prefix(cid, note)} - Removed sub {lost} for User "{user}" - not authorized')
@@ -89,15 +92,14 @@ def _admitted(note: dict[str, Any], directory: Directory) -> Admitted | None:
         return None
     listener = Listener(note["listener"])
     user: User | None = None
-    kind = note.get("kind", "")
-    if kind:
-        user = _find_user(UserKind(kind), note.get("username", ""), directory, listener)
+    user_kind = note.get("kind", "")
+    if user_kind:
+        user = _find_user(UserKind(user_kind), note.get("username", ""), directory, listener)
         if user is None:
             return None
+    kind, _, name = note.get("identity", "").partition(":")
     identity = Identity(
-        nkey=user.name if user and user.kind is UserKind.NKEY else "",
-        user=user.name if user and user.kind in (UserKind.PASSWORD, UserKind.SINGLE) else "",
-        token=bool(user and user.kind is UserKind.TOKEN),
+        nkey=name if kind == "nkey" else "", user=name if kind == "user" else "", token=kind == "token"
     )
     return Admitted(
         account=account,

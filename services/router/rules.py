@@ -10,10 +10,11 @@ from typing import Final
 
 from services.router.admission.advertising import advertised_address
 from services.router.admission.desk import Rules
-from services.router.admission.directory import Directory, Listener, compile_directory
+from services.router.admission.directory import GLOBAL_ACCOUNT, Directory, Listener, compile_directory
 from services.router.admission.info import InfoTemplate, ServerInfo
 from services.router.websocket.urls import info_endpoint
 from services.shared.config.options import Options, TlsOptions
+from services.shared.engine.forwarding import Mappings, compile_mappings
 from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 
@@ -23,7 +24,7 @@ JETSTREAM_API_LEVEL: Final = 5
 def compile_rules(
     options: Options, *, identity: Identity, ports: Mapping[str, int], synthetic_secret: str, git_commit: str
 ) -> Rules:
-    """Compiles the options; raises DirectoryError when they contradict each other."""
+    """Compiles the options; raises DirectoryError or ValueError when they cannot be enforced."""
     directory = compile_directory(options, synthetic_secret=synthetic_secret)
     host, port = advertised_address(
         host=options.host, port=ports.get(NATS_LISTENER, options.port), advertise=options.client_advertise
@@ -45,8 +46,18 @@ def compile_rules(
         )  # fmt: skip
         intervals[Listener.WEBSOCKET] = websocket.ping_interval_ns or options.ping_interval_ns
     return Rules(
-        directory=directory, templates=templates, ping_interval_ns=intervals, max_connections=options.max_connections
+        directory=directory,
+        templates=templates,
+        ping_interval_ns=intervals,
+        max_connections=options.max_connections,
+        mappings=_mappings(options),
     )
+
+
+def _mappings(options: Options) -> dict[str, Mappings | None]:
+    """The compiled mappings by account; the top level's are those of the global account."""
+    by_account = {GLOBAL_ACCOUNT: options.mappings} | {account.name: account.mappings for account in options.accounts}
+    return {name: compile_mappings(mappings, cluster="") for name, mappings in by_account.items()}
 
 
 def _template(

@@ -17,6 +17,15 @@ pub fn cpu_seconds(pids: &[u32]) -> Result<f64> {
     Ok(ticks as f64 / ticks_per_second())
 }
 
+/// CPU seconds that the whole machine has worked so far, the kernel's own and those stolen by its host included.
+pub fn machine_cpu_seconds() -> Result<f64> {
+    let text =
+        fs::read_to_string("/proc/stat").map_err(Failure::io("reading CPU time of the machine"))?;
+    let ticks = busy_ticks_of_machine(&text)
+        .ok_or_else(|| Failure::Protocol("/proc/stat holds no CPU times".into()))?;
+    Ok(ticks as f64 / ticks_per_second())
+}
+
 /// Resident bytes of the processes together.
 pub fn resident_bytes(pids: &[u32]) -> Result<u64> {
     let mut pages = 0;
@@ -73,6 +82,20 @@ fn ticks_of_stat(text: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// The first line: user, nice, system, idle, iowait, irq, softirq, steal; guests are part of user and nice.
+fn busy_ticks_of_machine(text: &str) -> Option<u64> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u64> = line
+        .split_ascii_whitespace()
+        .take(8)
+        .map(|field| field.parse().ok())
+        .collect::<Option<_>>()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal] = fields[..] else {
+        return None;
+    };
+    Some(user + nice + system + irq + softirq + steal)
+}
+
 fn pages_of_statm(text: &str) -> Option<u64> {
     text.split_ascii_whitespace().nth(1)?.parse().ok()
 }
@@ -87,6 +110,15 @@ mod tests {
         assert_eq!(ticks_of_stat(text), Some(55));
         assert_eq!(ticks_of_stat("77 (short) S 1"), None);
         assert_eq!(ticks_of_stat(""), None);
+    }
+
+    #[test]
+    fn a_machine_is_busy_when_it_is_not_idle() {
+        let text = "cpu  1 2 4 1000 2000 8 16 32 64 128\ncpu0 9 9 9 9 9 9 9 9 9 9\n";
+        assert_eq!(busy_ticks_of_machine(text), Some(63));
+        assert_eq!(busy_ticks_of_machine("cpu  1 2 4"), None);
+        assert_eq!(busy_ticks_of_machine("intr 1"), None);
+        assert!(machine_cpu_seconds().unwrap() > 0.0);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct Admission {
     pub wishes: Wishes,
     /// Largest payload in bytes.
     pub payload_max: u64,
-    /// Most subscriptions; 0 is unlimited.
+    /// Most subscriptions; `u32::MAX` is unlimited.
     pub subs_max: u32,
     /// Ping interval in nanoseconds.
     pub ping_interval_ns: u64,
@@ -63,6 +63,8 @@ pub struct Admission {
     pub system: bool,
     /// Nothing but CONNECT is accepted, and only within this time (0: without limit). `None` once that is settled.
     pub connect_within_ns: Option<u64>,
+    /// A first frame other than CONNECT is put before the control plane instead of being refused.
+    pub silent_ok: bool,
 }
 
 /// How a connection came in, for those that the engine accepted itself. Kept until its CONNECT is settled.

@@ -83,6 +83,13 @@ pub struct Fed {
     pub stall: bool,
 }
 
+/// What comes of a first frame on a connection that is not settled.
+enum Unconnected {
+    Fine,
+    Asked,
+    Refused,
+}
+
 /// The counters of the whole engine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
@@ -167,12 +174,13 @@ impl Engine {
             permit: None,
             wishes: Wishes { verbose: false, pedantic: false, echo: false, headers: true, no_responders: false },
             payload_max: u64::MAX,
-            subs_max: 0,
+            subs_max: u32::MAX,
             ping_interval_ns: 0,
             first_pong_info: Box::default(),
             about: Box::default(),
             system: true,
             connect_within_ns: None,
+            silent_ok: false,
         }
     }
 
@@ -269,8 +277,10 @@ impl Engine {
             }
             _ => return Fed { used: buffer.len() - base, need: 1, stall: false },
         };
-        if self.refuse_unconnected(slot, buffer.get(base)) {
-            return Fed { used: buffer.len() - base, need: 1, stall: false };
+        match self.refuse_unconnected(slot, buffer.get(base)) {
+            Unconnected::Fine => {}
+            Unconnected::Asked => return Fed { used: 0, need: 0, stall: false },
+            Unconnected::Refused => return Fed { used: buffer.len() - base, need: 1, stall: false },
         }
         while at < buffer.len() {
             match next_frame(buffer.get(at..).unwrap_or(&[]), &limits) {
@@ -359,16 +369,20 @@ impl Engine {
         }
     }
 
-    /// Where authentication is required, anything but CONNECT ends the connection at its first byte
-    /// (reference: security 1.3).
-    fn refuse_unconnected(&mut self, slot: u32, first: Option<&u8>) -> bool {
-        let waits = self.conns.get(slot).is_some_and(|conn| conn.admission.connect_within_ns.is_some());
-        if !waits || first.is_none_or(|b| b.eq_ignore_ascii_case(&b'C')) {
-            return false;
+    /// A connection that has not been settled yet starts with something else than CONNECT: that ends it at the first byte
+    /// where authentication is required (reference: security 1.3), else the control plane is asked, with an empty CONNECT.
+    fn refuse_unconnected(&mut self, slot: u32, first: Option<&u8>) -> Unconnected {
+        let Some(conn) = self.conns.get(slot) else { return Unconnected::Refused };
+        if conn.admission.connect_within_ns.is_none() || first.is_none_or(|b| b.eq_ignore_ascii_case(&b'C')) {
+            return Unconnected::Fine;
+        }
+        if conn.admission.silent_ok {
+            self.connect(slot, b"");
+            return Unconnected::Asked;
         }
         let text = errors::AUTHORIZATION_VIOLATION;
         self.close_now(slot, CloseReason::AuthenticationFailure, Some(text), "authentication error");
-        true
+        Unconnected::Refused
     }
 
     fn connect(&mut self, slot: u32, json: &[u8]) {
@@ -406,6 +420,13 @@ impl Engine {
         conn.last = Default::default();
         let subs: Vec<u32> = conn.subs.values().copied().collect();
         self.recheck_subs(slot, &subs)
+    }
+
+    /// Replaces the note about a connection.
+    pub fn set_about(&mut self, cid: u64, about: Box<[u8]>) {
+        if let Some(conn) = self.slot_of(cid).and_then(|slot| self.conns.get_mut(slot)) {
+            conn.admission.about = about;
+        }
     }
 
     /// Changes the limits of a connection, after a reload.

@@ -72,21 +72,67 @@ impl Engine {
             return;
         }
         let known = conn.last.stamp == account.routes.stamp() && conn.last.subject == p.subject;
-        if known && !wishes.verbose {
+        if known {
             let route = conn.last.route;
+            if wishes.verbose {
+                self.send(slot, b"+OK\r\n");
+            }
             self.deliver_to(slot, p, p.subject, route, buffer, now_ns);
             return;
         }
-        if !self.may_publish(slot, p.subject, now_ns) {
+        let mappings = account.mappings.clone().filter(|mappings| mappings.concerns(p.subject));
+        match mappings {
+            Some(mappings) => {
+                let mut mapped = Vec::new();
+                let roll = self.rng.below(100);
+                let rng = &mut self.rng;
+                match mappings.apply(p.subject, roll, &mut |bound| rng.below(bound), &mut mapped) {
+                    Mapped::Unchanged => self.publish_as(slot, p, p.subject, false, buffer, now_ns),
+                    Mapped::To => self.publish_as(slot, p, &mapped, false, buffer, now_ns),
+                    // Lost by intent; the reference goes on with an empty subject, which permissions and requesters see.
+                    Mapped::Dropped => self.publish_as(slot, p, b"", false, buffer, now_ns),
+                }
+            }
+            None => self.publish_as(slot, p, p.subject, true, buffer, now_ns),
+        }
+    }
+
+    /// Publishes under the subject that mappings gave: permissions, verbose and pedantic answers, delivery.
+    fn publish_as(&mut self, slot: u32, p: &Publish<'_>, subject: &[u8], lasting: bool, buffer: &[u8], now_ns: u64) {
+        if !self.may_publish(slot, subject, now_ns) {
             return;
         }
-        if wishes.pedantic && !subject::is_valid_literal(p.subject) {
+        let Some(conn) = self.conns.get(slot) else { return };
+        let wishes = conn.admission.wishes;
+        let number = conn.admission.account;
+        let objection = wishes.pedantic && !subject::is_valid_literal(p.subject);
+        if objection {
             self.send_err(slot, errors::INVALID_PUBLISH_SUBJECT.as_bytes());
         }
         if wishes.verbose {
             self.send(slot, b"+OK\r\n");
         }
-        self.route_and_deliver(slot, p, buffer, now_ns);
+        if !subject::has_no_empty_token(subject) {
+            self.no_responders(slot, p, subject, 0);
+            return;
+        }
+        let route = self.route_for(number, subject);
+        // Only a subject that needs no decision next time is remembered: unmapped, and permitted by standing rules.
+        if lasting && !objection {
+            self.remember(slot, number, subject, route);
+        }
+        self.deliver_to(slot, p, subject, route, buffer, now_ns);
+    }
+
+    fn remember(&mut self, slot: u32, number: u32, subject: &[u8], route: u32) {
+        let stamp = self.accounts.get(number as usize).map_or(0, |a| a.routes.stamp());
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        if conn.admission.permit.as_ref().is_none_or(|permit| permit.can_publish(subject)) {
+            conn.last.subject.clear();
+            conn.last.subject.extend_from_slice(subject);
+            conn.last.route = route;
+            conn.last.stamp = stamp;
+        }
     }
 
     /// Publish permission and reserved subjects; tells the client when it may not.
@@ -115,39 +161,6 @@ impl Engine {
             let cid = conn.admission.cid;
             self.events.push(Event::Violation { cid, kind, subject: subject.into(), queue: Box::default() });
         }
-    }
-
-    fn route_and_deliver(&mut self, slot: u32, p: &Publish<'_>, buffer: &[u8], now_ns: u64) {
-        let Some(conn) = self.conns.get(slot) else { return };
-        let number = conn.admission.account;
-        let Some(account) = self.accounts.get(number as usize) else { return };
-        let mappings = account.mappings.clone();
-        let mut mapped = Vec::new();
-        let mut subject = p.subject;
-        if let Some(mappings) = &mappings {
-            let roll = self.rng.below(100);
-            let rng = &mut self.rng;
-            match mappings.apply(p.subject, roll, &mut |bound| rng.below(bound), &mut mapped) {
-                Mapped::Unchanged => {}
-                Mapped::To => subject = &mapped,
-                Mapped::Dropped => return,
-            }
-        }
-        if !subject::has_no_empty_token(subject) {
-            self.no_responders(slot, p, subject, 0);
-            return;
-        }
-        let route = self.route_for(number, subject);
-        // Only a subject that needs no decision next time is remembered: unmapped, and permitted by standing rules.
-        if let (None, Some(conn)) = (&mappings, self.conns.get_mut(slot)) {
-            if conn.admission.permit.as_ref().is_none_or(|permit| permit.can_publish(subject)) {
-                conn.last.subject.clear();
-                conn.last.subject.extend_from_slice(subject);
-                conn.last.route = route;
-                conn.last.stamp = self.accounts.get(number as usize).map_or(0, |a| a.routes.stamp());
-            }
-        }
-        self.deliver_to(slot, p, subject, route, buffer, now_ns);
     }
 
     /// The number of the route of `subject`, compiled now if it is not remembered.

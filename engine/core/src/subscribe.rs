@@ -26,7 +26,7 @@ impl Engine {
             self.refuse_subscription(slot, subject, queue, &text);
             return;
         }
-        if conn.admission.subs_max > 0 && conn.subs.len() >= conn.admission.subs_max as usize {
+        if conn.subs.len() >= conn.admission.subs_max as usize {
             self.send_err(slot, errors::MAXIMUM_SUBSCRIPTIONS_EXCEEDED.as_bytes());
             return;
         }
@@ -183,7 +183,7 @@ impl Engine {
         let over = self
             .conns
             .get(slot)
-            .is_some_and(|c| c.admission.subs_max > 0 && c.subs.len() > c.admission.subs_max as usize);
+            .is_some_and(|c| c.subs.len() > c.admission.subs_max as usize);
         if over {
             let text = errors::MAXIMUM_SUBSCRIPTIONS_EXCEEDED;
             self.close_now(slot, CloseReason::MaximumSubscriptionsExceeded, Some(text), "");

@@ -65,6 +65,11 @@ impl Link {
         }))
     }
 
+    /// Whether the handshake read further than it needed, so that there is something to decode without any input.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_plain())
+    }
+
     /// Decodes what came from the socket and appends the NATS bytes to `clear`. Answers of the layers wait in `wire`.
     ///
     /// `Ok(true)` means that there is more: call again with nothing once `clear` has been used.
@@ -220,7 +225,7 @@ impl Link {
 }
 
 fn unseal(tls: &mut TlsSession, received: &mut [u8], plain: &mut Vec<u8>, wire: &mut Vec<u8>) -> Result<(), Ended> {
-    if received.is_empty() {
+    if received.is_empty() && !tls.has_plain() {
         return Ok(());
     }
     let outcome = tls.decrypt(received, plain);

@@ -183,12 +183,13 @@ impl Run {
         set_no_delay(fd.as_raw_fd());
         let slot = self.engine.open(admission, self.now_ns);
         let layered = link.is_some();
+        let unread = !input.is_empty() || link.as_ref().is_some_and(|link| link.has_unread());
         let clear = if layered { Vec::new() } else { std::mem::take(&mut input) };
         self.keep(slot, Io::new(fd, cid, link, clear));
         if !greeting.is_empty() {
             self.engine.send(slot, greeting);
         }
-        if layered && !input.is_empty() {
+        if layered && unread {
             self.process_layered(slot, &mut input);
         }
         self.take_partial(slot);

@@ -28,23 +28,16 @@ fn files_that_are_missing_or_unfit_are_named() {
     assert_eq!(refusal(&pair(cert.clone(), nowhere)), missing);
     let no_certificate = format!("{prefix}tls: failed to find any PEM data in certificate input");
     assert_eq!(refusal(&pair(garbage.clone(), key.clone())), no_certificate);
-    assert_eq!(
-        refusal(&pair(cert.clone(), garbage)),
-        format!("{prefix}tls: failed to find any PEM data in key input")
-    );
+    assert_eq!(refusal(&pair(cert.clone(), garbage)), format!("{prefix}tls: failed to find any PEM data in key input"));
     assert_eq!(
         refusal(&pair(cert.clone(), cert.clone())),
         format!("{prefix}tls: found a certificate rather than a key in the PEM for the private key")
     );
     let folder = cert.parent().unwrap().to_path_buf();
-    assert_eq!(
-        refusal(&pair(folder.clone(), key)),
-        format!("{prefix}read {}: is a directory", folder.display())
-    );
-    let encrypted = authority.folder.write(
-        "encrypted",
-        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
-    );
+    assert_eq!(refusal(&pair(folder.clone(), key)), format!("{prefix}read {}: is a directory", folder.display()));
+    let encrypted = authority
+        .folder
+        .write("encrypted", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n");
     assert_eq!(refusal(&pair(cert, encrypted)), format!("{prefix}tls: failed to parse private key"));
 }
 

@@ -1,21 +1,14 @@
-//! Sessions against a rustls client in memory: handshakes, data both ways, and peers that misbehave.
+//! Sessions against a rustls client in memory: handshakes, and data both ways.
 
 mod tls_kit;
 
-use natsfleet_drive::tls::{
-    encrypt_batch, parse_pin, spki_sha256, MinVersion, TlsError, TlsServer, TlsServerSpec, TlsSession,
-    HANDSHAKE_BYTES_MAX,
-};
+use natsfleet_drive::tls::{encrypt_batch, parse_pin, spki_sha256, MinVersion, TlsError, TlsServer, TlsServerSpec};
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
 use rustls::HandshakeKind;
 use tls_kit::*;
 
 fn both_versions() -> [ClientSpec; 2] {
     [ClientSpec::new(&TLS12), ClientSpec::new(&TLS13)]
-}
-
-fn pattern(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
 #[test]
@@ -25,10 +18,7 @@ fn handshake_names_version_and_suite_as_nats_server_does() {
     assert!(!session.is_handshaking());
     assert_eq!((session.version(), session.cipher()), (Some("1.3"), Some("TLS_AES_128_GCM_SHA256")));
     let (_, session) = connected(&authority, &authority.spec(), &ClientSpec::new(&TLS12)).unwrap();
-    assert_eq!(
-        (session.version(), session.cipher()),
-        (Some("1.2"), Some("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"))
-    );
+    assert_eq!((session.version(), session.cipher()), (Some("1.2"), Some("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")));
     assert_eq!(session.peer_certificate_der(), None);
 }
 
@@ -116,7 +106,8 @@ fn second_session_is_resumed_and_remembers_the_certificate() {
     let spec = TlsServerSpec { verify: true, ca_pem: Some(authority.ca_pem.clone()), ..authority.spec() };
     let server = TlsServer::build(&spec).unwrap();
     for versions in [&TLS12, &TLS13] {
-        let config = ClientSpec { identity: Some(identity.clone()), ..ClientSpec::new(versions) }.config(&authority.ca_pem);
+        let config =
+            ClientSpec { identity: Some(identity.clone()), ..ClientSpec::new(versions) }.config(&authority.ca_pem);
         for wanted in [HandshakeKind::Full, HandshakeKind::Resumed] {
             let mut client = rustls::ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
             let mut session = server.accept().unwrap();
@@ -131,7 +122,8 @@ fn second_session_is_resumed_and_remembers_the_certificate() {
 #[test]
 fn verify_demands_a_certificate_that_the_roots_vouch_for() {
     let authority = Authority::new();
-    let stranger = Authority::new().client("mallory");
+    let elsewhere = Authority::new();
+    let stranger = elsewhere.client("mallory");
     let spec = TlsServerSpec { verify: true, ca_pem: Some(authority.ca_pem.clone()), ..authority.spec() };
     for client in both_versions() {
         let error = connected(&authority, &spec, &client).unwrap_err();
@@ -139,7 +131,7 @@ fn verify_demands_a_certificate_that_the_roots_vouch_for() {
         let known = ClientSpec { identity: Some(authority.client("alice")), ..client.clone() };
         let (_, session) = connected(&authority, &spec, &known).unwrap();
         assert_eq!(session.peer_certificates_der().len(), 1);
-        let unknown = ClientSpec { identity: Some(stranger_copy(&stranger)), ..client.clone() };
+        let unknown = ClientSpec { identity: Some(stranger.clone()), ..client.clone() };
         let error = connected(&authority, &spec, &unknown).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -149,12 +141,6 @@ fn verify_demands_a_certificate_that_the_roots_vouch_for() {
         let error = connected(&authority, &spec, &misused).unwrap_err();
         assert!(error.to_string().ends_with("x509: certificate specifies an incompatible key usage"), "{error}");
     }
-}
-
-/// The stranger's files are gone with its authority; make them anew each time.
-fn stranger_copy(_: &Pair) -> Pair {
-    let authority = Box::leak(Box::new(Authority::new()));
-    authority.client("mallory")
 }
 
 #[test]
@@ -305,111 +291,6 @@ fn key_updates_of_the_peer_are_followed_and_answered() {
         let mut answer = Vec::new();
         session.encrypt(b"reply", &mut answer).unwrap();
         assert_eq!(client_input(&mut client, &answer).unwrap(), b"reply");
-    }
-}
-
-fn fresh(authority: &Authority) -> TlsSession {
-    TlsServer::build(&authority.spec()).unwrap().accept().unwrap()
-}
-
-#[test]
-fn a_peer_that_speaks_something_else_is_told_apart_at_once() {
-    let authority = Authority::new();
-    for garbage in [&b"C"[..], b"CONNECT {}\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x50\x01", b"\x17\x03\x03\x00\x01\x00"] {
-        let mut session = fresh(&authority);
-        let error = session.receive(garbage).unwrap_err();
-        assert!(error.is_not_tls(), "{garbage:?}");
-        assert_eq!(error.to_string(), "tls: first record does not look like a TLS handshake");
-        assert!(!session.has_output(), "not even an alert");
-        assert_eq!(session.receive(b"more"), Err(error));
-    }
-    assert!(fresh(&authority).receive(b"\x16").is_ok());
-    assert!(fresh(&authority).receive(b"").is_ok());
-}
-
-#[test]
-fn oversized_records_are_refused_with_an_alert() {
-    let authority = Authority::new();
-    let mut session = fresh(&authority);
-    let error = session.receive(b"\x16\x03\x01\xff\xff").unwrap_err();
-    assert_eq!(error.to_string(), "tls: oversized record received");
-    assert_eq!(session_output(&mut session)[0], 21, "an alert");
-    let (_, mut session) = connected(&authority, &authority.spec(), &ClientSpec::new(&TLS13)).unwrap();
-    let error = session.receive(b"\x17\x03\x03\xff\xff").unwrap_err();
-    assert_eq!(error.to_string(), "tls: oversized record received");
-}
-
-#[test]
-fn an_endless_handshake_message_is_cut_off() {
-    let authority = Authority::new();
-    let mut session = fresh(&authority);
-    let mut record = vec![22, 3, 1, 0x40, 0];
-    record.extend_from_slice(&[1, 0xff, 0xff, 0xff]);
-    record.resize(5 + 16_384, 0);
-    let mut sent = 0;
-    while session.receive(&record).is_ok() {
-        sent += record.len();
-        assert!(sent < HANDSHAKE_BYTES_MAX);
-    }
-    assert!(session.buffered_bytes() < 1_000, "only an alert is left");
-}
-
-#[test]
-fn tampered_records_end_the_session_and_keep_what_came_before() {
-    let authority = Authority::new();
-    for client in both_versions() {
-        let (mut client, mut session) = connected(&authority, &authority.spec(), &client).unwrap();
-        let mut wire = client_encrypts(&mut client, b"goodbad!", 4);
-        if let Some(last) = wire.last_mut() {
-            *last ^= 1;
-        }
-        let mut plain = Vec::new();
-        let error = session.decrypt(&mut wire, &mut plain).unwrap_err();
-        assert_eq!(error.to_string(), "local error: tls: bad record MAC");
-        assert_eq!(plain, b"good");
-        assert!(session.has_output());
-        assert_eq!(session.write_plain(b"x"), Err(TlsError::NotOpen));
-        assert_eq!(session.decrypt(&mut wire, &mut plain), Err(error));
-    }
-}
-
-#[test]
-fn alerts_of_the_peer_are_named() {
-    let authority = Authority::new();
-    let mut session = fresh(&authority);
-    let error = session.receive(&[21, 3, 1, 0, 2, 2, 42]).unwrap_err();
-    assert_eq!(error.to_string(), "remote error: tls: bad certificate");
-}
-
-#[test]
-fn flipping_any_byte_of_a_handshake_never_panics() {
-    let authority = Authority::new();
-    let identity = authority.client("alice");
-    let spec = TlsServerSpec { verify: true, ca_pem: Some(authority.ca_pem.clone()), ..authority.spec() };
-    let server = TlsServer::build(&spec).unwrap();
-    for versions in [&TLS12, &TLS13] {
-        let client_spec = ClientSpec { identity: Some(identity.clone()), ..ClientSpec::new(versions) };
-        let config = client_spec.config(&authority.ca_pem);
-        for (at, flip) in (0..2_000usize).step_by(5).flat_map(|at| [(at, 0xff), (at, 1 << (at % 8))]) {
-            let mut client = rustls::ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
-            let mut session = server.accept().unwrap();
-            let mut position = 0;
-            loop {
-                let mut wire = client_output(&mut client);
-                if wire.is_empty() {
-                    break;
-                }
-                if let Some(byte) = at.checked_sub(position).and_then(|at| wire.get_mut(at)) {
-                    *byte ^= flip;
-                }
-                position += wire.len();
-                let outcome = session.receive(&wire);
-                let reply = session_output(&mut session);
-                if outcome.is_err() || client_input(&mut client, &reply).is_err() {
-                    break;
-                }
-            }
-        }
     }
 }
 

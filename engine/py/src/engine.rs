@@ -12,7 +12,9 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::mappings::Mappings;
 use crate::permit::Permit;
+use crate::tls::{handed_over, TlsSession};
 use crate::{events, views};
 
 /// Owns the sockets and subscriptions of admitted connections.
@@ -79,6 +81,7 @@ struct Decided {
     about: Vec<u8>,
     system: bool,
     connect_within_ns: Option<u64>,
+    silent_ok: bool,
 }
 
 impl From<Decided> for Admission {
@@ -101,6 +104,7 @@ impl From<Decided> for Admission {
             about: d.about.into(),
             system: d.system,
             connect_within_ns: d.connect_within_ns,
+            silent_ok: d.silent_ok,
         }
     }
 }
@@ -144,19 +148,33 @@ impl Engine {
         self.forwarder.tell(move |run| run.engine().set_settings(settings));
     }
 
-    /// Makes an account known by its number.
-    fn install_account(&self, number: u32) {
-        self.forwarder.tell(move |run| run.engine().install_account(number, None));
+    /// Makes an account known by its number, or replaces its mappings.
+    #[pyo3(signature = (number, mappings=None))]
+    fn install_account(&self, number: u32, mappings: Option<Py<Mappings>>) {
+        let mappings = mappings.map(|m| Arc::clone(&m.get().0));
+        self.forwarder.tell(move |run| run.engine().install_account(number, mappings));
     }
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
-    #[pyo3(signature = (fd, decided, greeting, input, websocket=None))]
-    fn adopt(&self, fd: RawFd, decided: Decided, greeting: Vec<u8>, input: Vec<u8>, websocket: Option<Websocket>) {
+    ///
+    /// A TLS session moves out of `tls`, with the plaintext that waits in it.
+    #[pyo3(signature = (fd, decided, greeting, input, websocket=None, tls=None))]
+    fn adopt(
+        &self,
+        fd: RawFd,
+        decided: Decided,
+        greeting: Vec<u8>,
+        input: Vec<u8>,
+        websocket: Option<Websocket>,
+        tls: Option<PyRefMut<'_, TlsSession>>,
+    ) -> PyResult<()> {
         // SAFETY: the caller gives the descriptor away and does not use it again.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let session = tls.map(|mut tls| tls.take().ok_or_else(handed_over)).transpose()?;
         let admission = decided.into();
-        let link = Link::new(None, websocket.map(WsOptions::from));
+        let link = Link::new(session, websocket.map(WsOptions::from));
         self.forwarder.tell(move |run| run.adopt(fd, link, admission, &greeting, input));
+        Ok(())
     }
 
     /// A client id for a connection that is going to be adopted.
@@ -222,6 +240,11 @@ impl Engine {
             run.engine().set_limits(cid, payload_max, subs_max);
             run.engine().close_if_over_subs(cid);
         });
+    }
+
+    /// Replaces the note about a connection.
+    fn set_about(&self, cid: u64, about: Vec<u8>) {
+        self.forwarder.tell(move |run| run.engine().set_about(cid, about.into()));
     }
 
     /// Asks for what is published on a subject; it arrives as `deliver` events with `tag`.

@@ -4,8 +4,10 @@
 
 mod engine;
 mod events;
+mod mappings;
 mod permit;
 mod process;
+mod tls;
 mod views;
 
 use pyo3::prelude::*;
@@ -14,6 +16,8 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
+    module.add_class::<mappings::Mappings>()?;
     module.add_class::<permit::Permit>()?;
+    tls::register(module)?;
     process::register(module)
 }

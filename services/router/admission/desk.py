@@ -20,9 +20,9 @@ from services.router.admission.verdict import Admitted, CheckPassword, Refused, 
 from services.router.census import Census
 from services.router.newcomers import CONNECTION_TYPES, DOORS, Newcomer, about, arrived, recall, with_cookies
 from services.router.rib.accounts import AccountNumbers
-from services.router.rib.limits import payload_limit
+from services.router.rib.limits import payload_limit, subscription_limit
 from services.router.rib.permits import PermitBook
-from services.shared.engine.forwarding import Arrival, Door, Forwarding, Handover, Permit
+from services.shared.engine.forwarding import Arrival, Door, Forwarding, Handover, Mappings, Permit
 from services.shared.telemetry.log import Logger
 from services.shared.wire.close_reasons import CloseReason
 
@@ -38,6 +38,7 @@ class Rules:
     templates: dict[Listener, InfoTemplate]
     ping_interval_ns: dict[Listener, int]
     max_connections: int
+    mappings: dict[str, Mappings | None]
 
 
 NOBODY: Final = Handover(
@@ -106,12 +107,17 @@ class Desk:
         return self._welcome(newcomer)
 
     def _welcome(self, newcomer: Newcomer) -> Handover:
-        """Where nothing is asked for a connection may start at once; otherwise it must CONNECT first and in time."""
+        """Where nothing is asked for a connection may start at once; otherwise it must CONNECT first and in time.
+
+        Those who may come without CONNECT but have to be counted are put before the desk with their first frame.
+        """
         verdict = decide_without_connect(facts=newcomer.facts, directory=self.rules.directory)
-        if isinstance(verdict, Admitted) and refuse_for_room(verdict, connections=0) is None:
+        admitted = isinstance(verdict, Admitted)
+        if isinstance(verdict, Admitted) and verdict.account.max_connections < 0:
             return replace(self._handover(newcomer, SILENT, verdict), about=b"", first_pong_info=b"")
         policy = self.rules.directory.listeners[newcomer.listener]
-        return replace(NOBODY, cid=newcomer.cid, connect_within_ns=policy.auth_timeout_ns or 0)
+        within_ns = policy.auth_timeout_ns or 0
+        return replace(NOBODY, cid=newcomer.cid, connect_within_ns=within_ns, silent_ok=admitted)
 
     def forget(self, cid: int) -> Newcomer | None:
         """The connection is gone; returns it if it was never settled."""
@@ -127,6 +133,10 @@ class Desk:
                 return  # it went away meanwhile
             note = json.loads(views[0].about)
             newcomer = recall(cid, note)
+        if not arguments:
+            verdict = decide_without_connect(facts=newcomer.facts, directory=self.rules.directory)
+            self._settle(newcomer, SILENT, verdict, note)
+            return
         try:
             hello = with_cookies(parse_hello(arguments, previous=newcomer.hello), newcomer.cookies)
         except MalformedHello as fault:
@@ -209,7 +219,7 @@ class Desk:
             headers=hello.headers and rules.directory.headers_supported,
             no_responders=hello.no_responders,
             payload_max=payload_limit(limits.max_payload_bytes),
-            subs_max=max(limits.max_subscriptions, 0),
+            subs_max=subscription_limit(limits.max_subscriptions),
             ping_interval_ns=rules.ping_interval_ns[newcomer.listener],
             first_pong_info=info,
             about=about(newcomer, hello, admitted),

@@ -16,5 +16,5 @@ class MalformedHello(AdmissionError):
     """A CONNECT that is no JSON object, or has a member of the wrong type. The message is for the log only."""
 
 
-class DirectoryError(AdmissionError):
+class DirectoryError(AdmissionError, ValueError):
     """Options contradict one another. The message is what the operator reads."""

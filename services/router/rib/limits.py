@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from services.shared.config.options import Options
 
-UNLIMITED_PAYLOAD: int = (1 << 64) - 1
+UNLIMITED_PAYLOAD: Final = (1 << 64) - 1
+UNLIMITED_SUBSCRIPTIONS: Final = (1 << 32) - 1
 
 
 def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
@@ -25,3 +28,8 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
 def payload_limit(limit: int) -> int:
     """A payload limit where -1 is unlimited, as the engine writes it."""
     return UNLIMITED_PAYLOAD if limit < 0 else limit
+
+
+def subscription_limit(limit: int) -> int:
+    """A limit of subscriptions where -1 is unlimited, as the engine writes it."""
+    return UNLIMITED_SUBSCRIPTIONS if limit < 0 else min(limit, UNLIMITED_SUBSCRIPTIONS)

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from services.shared.config.options import SubjectMapping
 from services.shared.engine import _native
 from services.shared.identity.permissions import Permissions, SubjectPermission
 from services.shared.wire.close_reasons import CloseReason
 
 Permit: TypeAlias = _native.Permit
+Mappings: TypeAlias = _native.Mappings
+TlsSession: TypeAlias = _native.TlsSession
 Event: TypeAlias = tuple[Any, ...]
 
 
@@ -34,7 +37,7 @@ class Handover:
     """A connection as it is given to the engine; see `Admission` in `engine/core/src/conn.rs` for each member.
 
     `connect_within_ns` of None means that the connection is admitted; otherwise nothing but CONNECT is accepted, within
-    that time (0: without limit).
+    that time (0: without limit); with `silent_ok` another first frame becomes a `connect` event with empty arguments.
     """
 
     cid: int
@@ -52,6 +55,7 @@ class Handover:
     about: bytes
     system: bool
     connect_within_ns: int | None
+    silent_ok: bool = False
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""
@@ -134,6 +138,23 @@ def compile_permit(permissions: Permissions) -> Permit:
     )
 
 
+def compile_mappings(mappings: Sequence[SubjectMapping], *, cluster: str) -> Mappings | None:
+    """Compiles an account's mappings for a server of `cluster`; raises ValueError with the reference's text.
+
+    No mappings at all are None.
+    """
+    if not mappings:
+        return None
+    specs = [
+        (
+            mapping.source.encode(),
+            [(to.subject.encode(), to.weight, to.cluster.encode()) for to in mapping.destinations],
+        )
+        for mapping in mappings
+    ]
+    return _native.Mappings(specs, cluster.encode())
+
+
 def _allow(side: SubjectPermission | None) -> list[bytes] | None:
     return None if side is None or side.allow is None else [entry.encode() for entry in side.allow]
 
@@ -167,9 +188,9 @@ class Forwarding:
         """Replaces the limits that hold for all connections."""
         self._engine.configure(limits)
 
-    def install_account(self, number: int) -> None:
-        """Makes an account known."""
-        self._engine.install_account(number)
+    def install_account(self, number: int, mappings: Mappings | None = None) -> None:
+        """Makes an account known, or replaces its mappings."""
+        self._engine.install_account(number, mappings)
 
     def adopt(
         self,
@@ -179,8 +200,12 @@ class Forwarding:
         greeting: bytes = b"",
         received: bytes = b"",
         websocket: WebsocketLayer | None = None,
+        tls: TlsSession | None = None,
     ) -> None:
-        """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already."""
+        """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already.
+
+        The engine takes the session out of `tls`, with what waits in it; the object is of no use afterwards.
+        """
         layer = None
         if websocket is not None:
             layer = (
@@ -190,7 +215,7 @@ class Forwarding:
                 websocket.fragment_compressed,
                 websocket.message_bytes_max,
             )
-        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer)
+        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
 
     def next_cid(self) -> int:
         """A client id for a connection that is going to be adopted."""
@@ -227,6 +252,10 @@ class Forwarding:
     def set_limits(self, cid: int, *, payload_max: int, subs_max: int) -> None:
         """Replaces the limits of a connection."""
         self._engine.set_limits(cid, payload_max, subs_max)
+
+    def set_about(self, cid: int, about: bytes) -> None:
+        """Replaces the note about a connection."""
+        self._engine.set_about(cid, about)
 
     def subscribe(self, *, account: int, subject: bytes, tag: int, queue: bytes | None = None) -> None:
         """Asks for what is published on a subject: `deliver` events with the tag."""

@@ -17,11 +17,12 @@ use crate::report::Report;
 /// A run in which nothing moves for this long has failed.
 pub const STALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// CPU time of server and generator over the measured part of a run.
+/// CPU time of server, generator and everybody else over the measured part of a run.
 pub struct CpuMeter<'a> {
     pids: &'a [u32],
     server: f64,
     generator: f64,
+    machine: f64,
 }
 
 impl<'a> CpuMeter<'a> {
@@ -31,20 +32,19 @@ impl<'a> CpuMeter<'a> {
             pids,
             server: process::cpu_seconds(pids)?,
             generator: process::own_cpu_seconds(),
+            machine: process::machine_cpu_seconds()?,
         })
     }
 
     /// Writes what was used since into the report.
     pub fn finish(self, report: &mut Report) -> Result<()> {
+        let server = process::cpu_seconds(self.pids)? - self.server;
+        let generator = process::own_cpu_seconds() - self.generator;
+        let machine = process::machine_cpu_seconds()? - self.machine;
         report
-            .number(
-                "server_cpu_s",
-                process::cpu_seconds(self.pids)? - self.server,
-            )
-            .number(
-                "generator_cpu_s",
-                process::own_cpu_seconds() - self.generator,
-            );
+            .number("server_cpu_s", server)
+            .number("generator_cpu_s", generator)
+            .number("others_cpu_s", (machine - server - generator).max(0.0));
         Ok(())
     }
 }

@@ -17,21 +17,32 @@ use crate::wire::{FrameWalker, Verb};
 const INFO: &[u8] =
     b"INFO {\"server_id\":\"SINK\",\"version\":\"0.0.0\",\"proto\":1,\"max_payload\":1048576}\r\n";
 const LISTENER: usize = usize::MAX;
+/// The sink looks for work this long before it sleeps: otherwise waking it is most of what the generator does.
+const POLL_BEFORE_SLEEP: Duration = Duration::from_micros(50);
 
 /// Serves on a port of 127.0.0.1 (0: any free one) for the given time; prints `{"port": N}` when it listens.
 pub fn run(port: u16, size: usize, lifetime: Duration) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(Failure::io("bind"))?;
-    listener
-        .set_nonblocking(true)
-        .map_err(Failure::io("set_nonblocking"))?;
+    let listener = listen(port)?;
     let port = listener
         .local_addr()
         .map_err(Failure::io("local_addr"))?
         .port();
     println!("{{\"port\": {port}}}");
     io::stdout().flush().map_err(Failure::io("stdout"))?;
+    serve(&listener, size, lifetime)
+}
+
+fn listen(port: u16) -> Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(Failure::io("bind"))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(Failure::io("set_nonblocking"))?;
+    Ok(listener)
+}
+
+fn serve(listener: &TcpListener, size: usize, lifetime: Duration) -> Result<()> {
     let mut epoll = Epoll::new()?;
-    epoll.watch(&listener, LISTENER)?;
+    epoll.watch(listener, LISTENER)?;
     let mut sink = Sink {
         size,
         published: 0,
@@ -39,28 +50,38 @@ pub fn run(port: u16, size: usize, lifetime: Duration) -> Result<()> {
         scratch: vec![0; READ_BYTES],
     };
     let end = Instant::now() + lifetime;
-    let mut busy = false;
-    while Instant::now() < end {
-        let wait = if busy {
+    let mut last_work = Instant::now();
+    loop {
+        let now = Instant::now();
+        if now >= end {
+            return Ok(());
+        }
+        let wait = if now - last_work < POLL_BEFORE_SLEEP {
             Duration::ZERO
         } else {
             Duration::from_millis(200)
         };
         let mut accept = false;
+        let mut woken = false;
         let peers = &mut sink.peers;
-        epoll.wait(wait, |ready| match peers.get_mut(ready.token) {
-            Some(Some(peer)) => {
-                peer.readable |= ready.readable;
-                peer.writable |= ready.writable;
+        epoll.wait(wait, |ready| {
+            woken = true;
+            match peers.get_mut(ready.token) {
+                Some(Some(peer)) => {
+                    peer.readable |= ready.readable;
+                    peer.writable |= ready.writable;
+                }
+                _ => accept |= ready.token == LISTENER,
             }
-            _ => accept |= ready.token == LISTENER,
         })?;
         if accept {
-            sink.accept(&listener, &epoll)?;
+            sink.accept(listener, &epoll)?;
         }
-        busy = sink.turn();
+        if sink.turn() || woken {
+            // Read again: the wait may have been long.
+            last_work = Instant::now();
+        }
     }
-    Ok(())
 }
 
 struct Sink {
@@ -205,5 +226,86 @@ fn write_some(mut stream: &TcpStream, bytes: &[u8]) -> Result<usize> {
         Ok(length) => Ok(length),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
         Err(error) => Err(Failure::io("send")(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::link::{Target, Transport};
+    use crate::scenario::flow::{self, FlowPlan};
+    use crate::scenario::topology::Shape;
+
+    /// Runs a flow against a sink of its own, in threads of this process.
+    fn flow_against_sink(
+        shape: Shape,
+        publishers: usize,
+        subscribers: usize,
+        size: usize,
+    ) -> Result<String> {
+        let listener = listen(0)?;
+        let address = listener.local_addr().map_err(Failure::io("local_addr"))?;
+        thread::spawn(move || serve(&listener, size, Duration::from_secs(20)));
+        let plan = FlowPlan {
+            shape,
+            publishers,
+            subscribers,
+            size,
+            duration: Duration::from_millis(60),
+            warmup: Duration::from_millis(20),
+            window: 1024 * 1024,
+        };
+        let target = Target {
+            address,
+            transport: Transport::Tcp,
+        };
+        flow::run(&target, &plan, &[]).map(|report| report.to_json())
+    }
+
+    fn figure(report: &str, name: &str) -> u64 {
+        let (_, rest) = report.split_once(&format!("\"{name}\": ")).unwrap();
+        rest.split([',', '}']).next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn every_subscriber_gets_every_message() {
+        for (publishers, subscribers, size) in
+            [(1, 1, 16), (1, 5, 128), (3, 2, 1_024), (1, 2, 65_536)]
+        {
+            let report = flow_against_sink(Shape::Fan, publishers, subscribers, size).unwrap();
+            let published = figure(&report, "published");
+            assert!(published > 0, "{report}");
+            assert_eq!(
+                figure(&report, "messages"),
+                published * subscribers as u64,
+                "{report}"
+            );
+        }
+    }
+
+    #[test]
+    fn publishing_to_nobody_ends_with_the_confirmation() {
+        let report = flow_against_sink(Shape::Pub, 2, 1, 128).unwrap();
+        assert!(figure(&report, "published") > 0);
+        assert_eq!(figure(&report, "messages"), figure(&report, "published"));
+    }
+
+    #[test]
+    fn messages_that_nobody_asked_for_fail_the_run() {
+        // The sink has no subjects: each of the two pairs hears the other one too.
+        let failure = flow_against_sink(Shape::Pairs, 2, 2, 128).unwrap_err();
+        assert!(
+            matches!(failure, Failure::Excess { .. } | Failure::Protocol(_)),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_fails_the_run() {
+        // The sink refuses queue groups.
+        let failure = flow_against_sink(Shape::Queue, 1, 2, 128).unwrap_err();
+        assert!(matches!(failure, Failure::Closed { .. }), "{failure}");
     }
 }

@@ -179,7 +179,9 @@ impl fmt::Display for TlsError {
             Self::Backlog { bytes, bytes_max } => {
                 write!(f, "tls: {bytes} bytes wait to be processed, at most {bytes_max} may")
             }
-            Self::OutputTooSmall { need } => write!(f, "tls: output buffer too small, {need} bytes are needed"),
+            Self::OutputTooSmall { need } => {
+                write!(f, "tls: output buffer too small, {need} bytes are needed")
+            }
             Self::NotOpen => f.write_str("tls: session is not open for application data"),
             Self::KeysExhausted => f.write_str("tls: encryption keys are exhausted"),
             Self::Protocol(error) => write_protocol(f, error),
@@ -228,7 +230,9 @@ fn write_protocol(f: &mut fmt::Formatter<'_>, error: &rustls::Error) -> fmt::Res
 fn write_certificate(f: &mut fmt::Formatter<'_>, reason: &CertificateError) -> fmt::Result {
     match reason {
         // A bad signature is what an authority of the same name with another key looks like.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => f.write_str("x509: certificate signed by unknown authority"),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            f.write_str("x509: certificate signed by unknown authority")
+        }
         CertificateError::Expired
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet

@@ -20,4 +20,3 @@ pub use config::{MinVersion, TlsServer, TlsServerSpec};
 pub use error::{TlsConfigError, TlsError};
 pub use session::{TlsSession, BUFFER_BYTES_MAX, HANDSHAKE_BYTES_MAX, RECORD_PLAIN_BYTES_MAX};
 pub use verify::{parse_pin, spki_sha256};
-

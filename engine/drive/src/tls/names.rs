@@ -60,9 +60,8 @@ pub(crate) fn choose_suites(provider: &mut CryptoProvider, names: &[String]) -> 
             None => return Err(TlsConfigError::UnrecognizedCipher(name.clone())),
         }
     }
-    let keep = |suite: &SupportedCipherSuite| {
-        suite.tls13().is_some() || wanted.is_empty() || wanted.contains(&suite.suite())
-    };
+    let keep =
+        |suite: &SupportedCipherSuite| suite.tls13().is_some() || wanted.is_empty() || wanted.contains(&suite.suite());
     provider.cipher_suites.retain(keep);
     let rank = |suite: &SupportedCipherSuite| SUITES.iter().position(|(_, known)| *known == suite.suite());
     provider.cipher_suites.sort_by_key(|suite| (is_slow_here(suite), rank(suite)));

@@ -2,7 +2,7 @@
 //!
 //! Two ways in and out. [`TlsSession::receive`] and [`TlsSession::write_plain`] keep what they produce until it is taken:
 //! that suits a handshake. [`TlsSession::decrypt`] and [`TlsSession::encrypt_into`] work in the caller's buffers: that
-//! suits a forwarding thread. Both may be mixed; order is kept as long as kept output is taken first.
+//! suits a forwarding thread. Both may be mixed; what waits in the session goes first.
 
 use std::fmt;
 use std::mem;
@@ -86,9 +86,10 @@ impl TlsSession {
 
     /// Decrypts what was read into `input`, in place, and appends the plaintext of all its records to `plain`.
     ///
-    /// The tail of a record that is not complete is kept, everything else in `input` is used up. Errors as in
-    /// [`receive`](Self::receive).
+    /// Plaintext that waited goes first. The tail of a record that is not complete is kept, everything else in `input`
+    /// is used up. Errors as in [`receive`](Self::receive).
     pub fn decrypt(&mut self, input: &mut [u8], plain: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.read_plain(plain);
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
@@ -101,8 +102,8 @@ impl TlsSession {
     }
 
     fn decrypt_records(&mut self, input: &mut [u8], plain: &mut Vec<u8>) -> Result<(), TlsError> {
-        if self.peer_closed {
-            // Whatever follows a closure alert is to be ignored (RFC 8446, 6.1).
+        if self.peer_closed || self.close_sent {
+            // Whatever follows a closure alert is to be ignored (RFC 8446, 6.1), and who closes wants nothing more.
             return Ok(());
         }
         let mut rest = input;
@@ -248,11 +249,21 @@ impl TlsSession {
         !self.outgoing.is_empty()
     }
 
+    /// Whether plaintext waits to be read.
+    pub fn has_plain(&self) -> bool {
+        !self.plain.is_empty()
+    }
+
     /// Moves the plaintext that waits behind `out` and returns its size.
     pub fn read_plain(&mut self, out: &mut Vec<u8>) -> usize {
         let bytes = self.plain.len();
         move_all(&mut self.plain, out);
         bytes
+    }
+
+    /// Puts plaintext back that was read too far: it is read first again.
+    pub fn unread_plain(&mut self, data: &[u8]) {
+        self.plain.splice(..0, data.iter().copied());
     }
 
     /// Encrypts `data`; the ciphertext waits for [`take_output`](Self::take_output).
@@ -337,7 +348,7 @@ impl TlsSession {
         }
     }
 
-    /// Says that nothing more will be sent. The alert waits for [`take_output`](Self::take_output).
+    /// Says that nothing more will be sent; from now on input is ignored. The alert waits for [`take_output`](Self::take_output).
     pub fn close_notify(&mut self) {
         if self.close_sent || self.failure.is_some() {
             return;
@@ -357,6 +368,11 @@ impl TlsSession {
     /// Whether the peer said that it will send nothing more.
     pub fn is_peer_closed(&self) -> bool {
         self.peer_closed
+    }
+
+    /// Whether the input so far ends inside a record: an end of the stream now is not a clean one.
+    pub fn is_mid_record(&self) -> bool {
+        !self.incoming.is_empty()
     }
 
     /// Whether the client resumed an earlier session, so that no certificates were exchanged.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use natsfleet_drive::tls::{TlsError, TlsServer, TlsServerSpec, TlsSession};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use ring::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_128_GCM};
 use rustls::client::ClientConnection;
 use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConnectionTrafficSecrets, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -115,12 +116,14 @@ impl ClientSpec {
             .with_protocol_versions(self.versions)
             .unwrap()
             .with_root_certificates(roots);
-        Arc::new(match &self.identity {
+        let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
                 builder.with_client_auth_cert(vec![der_of(cert)], PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
             }
-        })
+        };
+        config.enable_secret_extraction = true;
+        Arc::new(config)
     }
 
     pub fn connect(&self, ca_pem: &Path) -> ClientConnection {
@@ -192,4 +195,57 @@ pub fn client_encrypts(client: &mut ClientConnection, data: &[u8], record: usize
         client.writer().write_all(piece).unwrap();
     }
     client_output(client)
+}
+
+/// Bytes that are not all alike.
+pub fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|i| (i * 7 + i / 251) as u8).collect()
+}
+
+/// A client that went over to sealing its records by hand, to send what no library would.
+pub struct RawPeer {
+    key: LessSafeKey,
+    iv: [u8; 12],
+    sequence: u64,
+    tls13: bool,
+}
+
+impl RawPeer {
+    pub fn take_over(client: ClientConnection) -> Self {
+        let tls13 = client.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        let (sequence, secrets) = client.dangerous_extract_secrets().unwrap().tx;
+        let ConnectionTrafficSecrets::Aes128Gcm { key, iv } = secrets else {
+            panic!("these tests agree on AES-128-GCM");
+        };
+        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key.as_ref()).unwrap());
+        Self { key, iv: iv.as_ref().try_into().unwrap(), sequence, tls13 }
+    }
+
+    /// One protected record of `content` type.
+    pub fn record(&mut self, content: u8, payload: &[u8]) -> Vec<u8> {
+        let sequence = self.sequence.to_be_bytes();
+        self.sequence += 1;
+        let mut nonce = self.iv;
+        let mut body = payload.to_vec();
+        if self.tls13 {
+            nonce[4..].iter_mut().zip(sequence).for_each(|(byte, other)| *byte ^= other);
+            body.push(content);
+            let mut record = vec![23, 3, 3];
+            record.extend_from_slice(&(body.len() as u16 + 16).to_be_bytes());
+            let aad = record.clone();
+            self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut body).unwrap();
+            record.extend_from_slice(&body);
+            return record;
+        }
+        nonce[4..].copy_from_slice(&sequence);
+        let mut aad = sequence.to_vec();
+        aad.extend_from_slice(&[content, 3, 3]);
+        aad.extend_from_slice(&(body.len() as u16).to_be_bytes());
+        self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut body).unwrap();
+        let mut record = vec![content, 3, 3];
+        record.extend_from_slice(&(body.len() as u16 + 8).to_be_bytes());
+        record.extend_from_slice(&sequence);
+        record.extend_from_slice(&body);
+        record
+    }
 }

@@ -1,0 +1,89 @@
+"""The listening sockets of a router: which of them the engine accepts from, and which need handshakes of ours.
+
+The sockets stay with us as long as the node accepts anybody; the engine and the accepting tasks work on copies, so a
+reload may turn TLS on or off.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import trio
+
+from services.router.accept_loop import accept_loop
+from services.router.admission.desk import Desk
+from services.router.admission.directory import Listener
+from services.router.reception import Reception
+from services.shared.config.options import Options
+from services.shared.engine.forwarding import Forwarding
+from services.shared.telemetry.log import Logger
+
+if TYPE_CHECKING:
+    from services.router.entrances_loop import Porter
+
+
+class Doors:
+    """Opens, changes and closes the listeners. `nursery` holds the tasks of connections that are coming up."""
+
+    __slots__ = ("_accepting", "_desk", "_engine", "_log", "_nursery", "_reception", "_sockets")
+
+    def __init__(
+        self, sockets: Mapping[Listener, int], *, engine: Forwarding, desk: Desk, reception: Reception, log: Logger,
+        nursery: trio.Nursery,
+    ) -> None:  # fmt: skip
+        self._sockets = dict(sockets)
+        self._engine = engine
+        self._desk = desk
+        self._reception = reception
+        self._log = log
+        self._nursery = nursery
+        self._accepting: list[trio.CancelScope] = []
+
+    def open(self, options: Options) -> None:
+        """Accepts connections the way the options ask for; raises ValueError for a TLS block that cannot be used."""
+        for listener, fd in self._sockets.items():
+            if listener is Listener.CLIENT and options.tls is None:
+                self._engine.open_door(os.dup(fd), self._desk.door(listener))
+                continue
+            # Imported here: plain listeners, the usual case, need none of it.
+            from services.router.entrances import compile_entrance
+            from services.router.entrances_loop import Porter
+
+            porter = Porter(entrance=compile_entrance(options, listener), reception=self._reception, log=self._log)
+            scope = trio.CancelScope()
+            self._accepting.append(scope)
+            self._nursery.start_soon(self._accept, os.dup(fd), porter, scope)
+
+    def change(self, options: Options) -> None:
+        """Applies other options to those who come from now on."""
+        self._leave()
+        self.open(options)
+
+    def close(self) -> None:
+        """Accepts nobody any more; connections that are coming up may finish."""
+        self._leave()
+        for fd in self._sockets.values():
+            os.close(fd)
+        self._sockets.clear()
+
+    def _leave(self) -> None:
+        self._engine.close_doors()
+        for scope in self._accepting:
+            scope.cancel()
+        self._accepting.clear()
+
+    async def _accept(self, fd: int, porter: Porter, scope: trio.CancelScope) -> None:
+        def receive(connection: socket.socket, ip: str, port: int) -> None:
+            self._nursery.start_soon(porter.bring_up, connection, ip, port)
+
+        with socket.socket(fileno=fd) as door, scope:
+            async with trio.open_nursery() as nursery:
+                secure = porter.entrance.tls
+                if secure is not None and secure.rate is not None:
+                    from services.router.admission.tls_rate_loop import report_rejected
+
+                    nursery.start_soon(report_rejected, secure.rate, self._log)
+                await accept_loop(door, receive, self._log)

@@ -1,0 +1,117 @@
+"""Brings connections up whose NATS bytes do not go straight over the socket: TLS, WebSocket, or both.
+
+One task a connection, under time limits; at the end the connection is the engine's or closed.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass, replace
+from typing import Final
+
+import trio
+
+from services.router.admission.directory import Listener
+from services.router.admission.tls_handshake_loop import InClear, Secured, TlsEntrance, TurnedAway, open_tls
+from services.router.newcomers import Newcomer
+from services.router.reception import PLAIN, Reception
+from services.router.websocket.upgrade import Accepted, UpgradeRules
+from services.router.websocket.upgrade_loop import upgrade
+from services.shared.engine.forwarding import WebsocketLayer
+from services.shared.runtime.tls import SecureStream
+from services.shared.telemetry.log import Logger
+
+BROWSER_FRAME_BYTES: Final = 4096
+"""Largest frame sent to a browser (reference: wire protocol 5.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """How connections of one listener come up. `tls` of None is without; `upgrade` is set for WebSocket."""
+
+    listener: Listener
+    tls: TlsEntrance | None
+    upgrade: UpgradeRules | None
+    max_payload_bytes: int
+
+
+class Porter:
+    """Brings up the connections of one listener. A reload replaces the entrance for those who come after it."""
+
+    __slots__ = ("_log", "_reception", "entrance")
+
+    def __init__(self, *, entrance: Entrance, reception: Reception, log: Logger) -> None:
+        self.entrance = entrance
+        self._reception = reception
+        self._log = log
+
+    async def bring_up(self, connection: socket.socket, ip: str, port: int) -> None:
+        """Hands the connection over to the engine, or closes it."""
+        with connection:
+            try:
+                if self.entrance.upgrade is None:
+                    await self._client(connection, ip, port)
+                else:
+                    await self._websocket(connection, self.entrance.upgrade, ip, port)
+            except OSError as error:
+                self._log.debug(f"{ip}:{port} - lost while it came up: {error}")
+
+    async def _client(self, connection: socket.socket, ip: str, port: int) -> None:
+        newcomer = self._reception.newcomer(self.entrance.listener, ip, port)
+        greeting = self._reception.greeting(newcomer)
+        secured = await self._secure(connection, newcomer, greeting)
+        if isinstance(secured, Secured):
+            layers = self._reception.layers(secured.session, newcomer.listener)
+            newcomer = self._reception.through(newcomer, layers)
+            owed = b"" if secured.greeted else greeting
+            self._reception.hand_over(connection, newcomer, greeting=owed, layers=layers)
+        elif isinstance(secured, InClear):
+            self._reception.hand_over(connection, newcomer, greeting=b"", received=secured.received)
+
+    async def _websocket(self, connection: socket.socket, rules: UpgradeRules, ip: str, port: int) -> None:
+        newcomer = self._reception.newcomer(self.entrance.listener, ip, port)
+        layers, session = PLAIN, None
+        if self.entrance.tls is not None:
+            secured = await self._secure(connection, newcomer, b"")
+            if not isinstance(secured, Secured):
+                return
+            session = secured.session
+            layers = self._reception.layers(session, newcomer.listener)
+        stream = trio.socket.from_stdlib_socket(connection)
+        outcome = await upgrade(stream if session is None else SecureStream(stream, session), rules)
+        if isinstance(outcome, str):
+            self._log.error(f"{newcomer.log_prefix} - websocket handshake error: {outcome}")
+            return
+        layers = replace(
+            layers,
+            websocket=_layer(outcome, message_bytes_max=self.entrance.max_payload_bytes),
+            cookies=outcome.cookies,
+            client_ip=outcome.client_ip,
+        )
+        newcomer = self._reception.through(newcomer, layers)
+        greeting = self._reception.greeting(newcomer)
+        self._reception.hand_over(connection, newcomer, greeting=greeting, layers=layers)
+
+    async def _secure(
+        self, connection: socket.socket, newcomer: Newcomer, greeting: bytes
+    ) -> Secured | InClear | None:
+        assert self.entrance.tls is not None
+        opening = await open_tls(connection, self.entrance.tls, greeting=greeting, now_ns=time.monotonic_ns)
+        if isinstance(opening, TurnedAway):
+            if opening.text:
+                write = self._log.error if opening.level == "ERR" else self._log.debug
+                write(f"{newcomer.log_prefix} - {opening.text}")
+            return None
+        return opening
+
+
+def _layer(agreed: Accepted, *, message_bytes_max: int) -> WebsocketLayer:
+    return WebsocketLayer(
+        compress=agreed.compress,
+        masked_input=not agreed.no_masking,
+        frame_bytes_max=BROWSER_FRAME_BYTES if agreed.browser else None,
+        fragment_compressed=agreed.fragment_compressed,
+        message_bytes_max=message_bytes_max,
+    )
+
