@@ -92,6 +92,9 @@ def plan_node(options: Options, *, roles: tuple[RoleSpec, ...] = ROLES) -> NodeP
     wanted = _listeners(options)
     names = {listener.name for listener in wanted}
     started = tuple(role for role in roles if not role.needs or role.needs in names)
+    if not started:
+        wanting = ", ".join(f"{role.name} (needs a {role.needs} port)" for role in roles)
+        raise PlanError(f"Nothing to run: {wanting}")
     served = {name for role in started for name in role.listeners}
     return NodePlan(roles=started, listeners=tuple(listener for listener in wanted if listener.name in served))
 

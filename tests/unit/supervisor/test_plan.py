@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from services.shared.config.options import FleetOptions, Options, TlsOptions, WebsocketOptions
-from services.supervisor.plan import ListenerSpec, PlanError, options_for_up, plan_node
+from services.supervisor.plan import ROLES, ListenerSpec, PlanError, options_for_up, plan_node
 
 
 def names(options: Options) -> tuple[list[str], list[str]]:
@@ -47,6 +47,16 @@ def test_both_monitoring_ports_are_refused() -> None:
 def test_https_without_a_certificate_is_refused() -> None:
     with pytest.raises(PlanError, match="TLS cert and key required for HTTPS"):
         plan_node(Options(https_port=2))
+
+
+def test_a_role_alone_without_its_listener_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"^Nothing to run: monitor \(needs a monitoring port\)$"):
+        plan_node(Options(), roles=ROLES[1:])
+
+
+def test_a_role_alone_opens_only_its_own_listeners() -> None:
+    plan = plan_node(Options(http_port=1), roles=ROLES[1:])
+    assert [listener.name for listener in plan.listeners] == ["monitoring"]
 
 
 def test_failures_carry_the_known_texts() -> None:
