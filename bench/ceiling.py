@@ -15,7 +15,7 @@ from bench.table import quantity
 
 # The sink serves publishers and fan-out only.
 CASES = ("pub-1-128", "pubsub-1x1-16", "pubsub-1x1-128", "pubsub-1x1-65536", "fanout-1x16-128", "fanout-1x64-1024")
-HEADER = f"{'case':<22}{'median':>10}{'lowest':>10}{'highest':>10}{'generator':>12}{'sink':>12}"
+HEADER = f"{'case':<22}{'median':>10}{'lowest':>10}{'highest':>10}{'generator':>12}{'sink':>12}{'others':>12}"
 _SERVED = ("pub-", "pubsub-", "fanout-")
 _SINK_SECONDS = 60
 _RUN_SECONDS_MAX = 30.0
@@ -39,10 +39,10 @@ def measure(comparison: Comparison, case: Case) -> Mapping[str, float]:
 
 
 def format_line(case: Case, rounds: Sequence[Mapping[str, float]]) -> str:
-    """Median, lowest and highest rate, and the cores that generator and sink used."""
+    """Median, lowest and highest rate, and the cores that generator, sink and strangers used."""
     rates = [one["per_second"] for one in rounds]
     columns = [quantity(pick(rates)) for pick in (statistics.median, min, max)]
-    busy = [statistics.median(one[name] for one in rounds) for name in ("generator_busy", "server_busy")]
+    busy = [statistics.median(one[name] for one in rounds) for name in ("generator_busy", "server_busy", "others_busy")]
     return (
         f"{case.name:<22}"
         + "".join(f"{column:>10}" for column in columns)
