@@ -135,14 +135,14 @@ class Router:
 
     def _reload(self, options: Options) -> None:
         try:
-            rules = self.compile(options)
+            rules, porters = self.compile(options), self.doors.prepare(options)
         except ValueError as error:
             self.log.error(f"Failed to apply the new configuration: {error}")
             return
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
         self.engine.configure(engine_limits(options, memory_bytes=_memory_bytes()))
         Reloader(engine=self.engine, desk=self.desk, numbers=self.numbers, log=self.log).apply(rules)
-        self.doors.change(options)
+        self.doors.change(porters)
 
     def _check_password(self, check: CheckPassword, settle: Callable[[Verdict], None]) -> None:
         self.nursery.start_soon(self._checked, check, settle)

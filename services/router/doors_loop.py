@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
@@ -23,6 +23,8 @@ from services.shared.telemetry.log import Logger
 
 if TYPE_CHECKING:
     from services.router.entrances_loop import Porter
+
+    Porters: TypeAlias = Mapping[Listener, Porter | None]
 
 
 class Doors:
@@ -44,23 +46,34 @@ class Doors:
 
     def open(self, options: Options) -> None:
         """Accepts connections the way the options ask for; raises ValueError for a TLS block that cannot be used."""
-        for listener, fd in self._sockets.items():
+        self.change(self.prepare(options))
+
+    def prepare(self, options: Options) -> Porters:
+        """Reads what the listeners need, certificates too; raises ValueError and changes nothing if that fails."""
+        porters: dict[Listener, Porter | None] = {}
+        for listener in self._sockets:
             if listener is Listener.CLIENT and options.tls is None:
-                self._engine.open_door(os.dup(fd), self._desk.door(listener))
+                porters[listener] = None
                 continue
             # Imported here: plain listeners, the usual case, need none of it.
             from services.router.entrances import compile_entrance
             from services.router.entrances_loop import Porter
 
-            porter = Porter(entrance=compile_entrance(options, listener), reception=self._reception, log=self._log)
-            scope = trio.CancelScope()
-            self._accepting.append(scope)
-            self._nursery.start_soon(self._accept, os.dup(fd), porter, scope)
+            entrance = compile_entrance(options, listener)
+            porters[listener] = Porter(entrance=entrance, reception=self._reception, log=self._log)
+        return porters
 
-    def change(self, options: Options) -> None:
-        """Applies other options to those who come from now on."""
+    def change(self, porters: Porters) -> None:
+        """Treats those who come from now on as was prepared."""
         self._leave()
-        self.open(options)
+        for listener, fd in self._sockets.items():
+            porter = porters.get(listener)
+            if porter is None:
+                self._engine.open_door(os.dup(fd), self._desk.door(listener))
+            else:
+                scope = trio.CancelScope()
+                self._accepting.append(scope)
+                self._nursery.start_soon(self._accept, os.dup(fd), porter, scope)
 
     def close(self) -> None:
         """Accepts nobody any more; connections that are coming up may finish."""

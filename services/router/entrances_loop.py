@@ -19,7 +19,8 @@ from services.router.reception import PLAIN, Reception
 from services.router.websocket.upgrade import Accepted, UpgradeRules
 from services.router.websocket.upgrade_loop import upgrade
 from services.shared.engine.forwarding import WebsocketLayer
-from services.shared.runtime.tls import SecureStream
+from services.shared.identity.errors import CertificateError
+from services.shared.runtime.tls import SecureStream, TlsError
 from services.shared.telemetry.log import Logger
 
 BROWSER_FRAME_BYTES: Final = 4096
@@ -54,8 +55,10 @@ class Porter:
                     await self._client(connection, ip, port)
                 else:
                     await self._websocket(connection, self.entrance.upgrade, ip, port)
-            except OSError as error:
+            except (OSError, TlsError) as error:
                 self._log.debug(f"{ip}:{port} - lost while it came up: {error}")
+            except CertificateError as error:
+                self._log.error(f"{ip}:{port} - TLS handshake error: {error}")
 
     async def _client(self, connection: socket.socket, ip: str, port: int) -> None:
         newcomer = self._reception.newcomer(self.entrance.listener, ip, port)

@@ -456,7 +456,8 @@ impl Run {
         let mut at = 0;
         let mut need = 1;
         let mut stall = false;
-        while at < input.len() {
+        // Input may be decoded or kept while a decision is awaited; it must not overtake it.
+        while at < input.len() && !self.engine.conn(slot).is_some_and(|conn| conn.paused()) {
             let fed = self.engine.feed(slot, input, at, self.now_ns);
             at += fed.used;
             need = fed.need;
@@ -464,7 +465,7 @@ impl Run {
             if input.len() >= BORROW_MIN || fed.need == 0 {
                 self.flush_all(input);
             }
-            if need != 0 || self.engine.conn(slot).is_none_or(|conn| conn.paused()) {
+            if need != 0 || self.engine.conn(slot).is_none() {
                 break;
             }
         }

@@ -78,7 +78,9 @@ def read_certificate(der: bytes) -> PeerCertificate:
         subject = [[(a.oid.dotted_string, a.value) for a in rdn] for rdn in certificate.subject.rdns]
         emails, dns_names, uris = _alternative_names(certificate)
         key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (
+        ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
+    ) as error:  # fmt: skip
         raise CertificateError(f"cannot read the peer certificate: {error}") from error
     mapped = _print(_regrouped(subject))
     return PeerCertificate(

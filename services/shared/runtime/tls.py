@@ -16,6 +16,7 @@ from services.shared.engine import _native
 TlsServer: TypeAlias = _native.TlsServer
 TlsSession: TypeAlias = _native.TlsSession
 TlsConfigError: TypeAlias = _native.TlsConfigError
+TlsError: TypeAlias = _native.TlsError
 
 READ_BYTES: Final = 16_384
 """Read at a time: a whole flight of a client fits."""
