@@ -29,6 +29,7 @@ pub(crate) const YIELD_BYTES: usize = 1 << 20;
 
 /// Events of the droppable kind that wait for the control plane.
 const DROPPABLE_EVENTS_MAX: usize = 16_384;
+const DROPPABLE_EVENT_BYTES_MAX: usize = 32 << 20;
 
 /// Bytes of a trace line or payload that are kept.
 pub(crate) const TRACE_BYTES_MAX: usize = 32 << 10;
@@ -153,7 +154,7 @@ impl Engine {
             touched: Vec::new(),
             doomed: Vec::new(),
             spent: Vec::new(),
-            events: Events::new(DROPPABLE_EVENTS_MAX),
+            events: Events::new(DROPPABLE_EVENTS_MAX, DROPPABLE_EVENT_BYTES_MAX),
             timers: BinaryHeap::new(),
             rng: Rng::new(seed),
             totals: Totals::default(),
