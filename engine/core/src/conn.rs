@@ -142,8 +142,9 @@ pub struct Conn {
     pub(crate) ping_due_ns: u64,
     pub(crate) connect_due_ns: u64,
     pub(crate) timer_ns: u64,
-    /// Bytes that did not fit into the socket at the last flush, and since when nothing moved.
+    /// Memory held by what did not fit into the socket at the last flush, its bytes, and since when nothing moved.
     pub(crate) stuck: usize,
+    pub(crate) stuck_pending: usize,
     pub(crate) stuck_since_ns: u64,
 }
 
@@ -172,6 +173,7 @@ impl Conn {
             connect_due_ns: 0,
             timer_ns: 0,
             stuck: 0,
+            stuck_pending: 0,
             stuck_since_ns: 0,
         }
     }

@@ -24,11 +24,14 @@ use crate::mapping::Mappings;
 use crate::permit::Permit;
 use crate::slab::Slab;
 
-/// Output that one receiver may collect before the drive is asked to flush in the middle of an input.
+/// New output that one receiver, or all together, may collect before the drive is asked to flush in the middle of an
+/// input.
 pub(crate) const YIELD_BYTES: usize = 1 << 20;
+pub(crate) const YIELD_TOTAL_BYTES: usize = 16 << 20;
 
 /// Events of the droppable kind that wait for the control plane.
 const DROPPABLE_EVENTS_MAX: usize = 16_384;
+const DROPPABLE_EVENT_BYTES_MAX: usize = 32 << 20;
 
 /// Bytes of a trace line or payload that are kept.
 pub(crate) const TRACE_BYTES_MAX: usize = 32 << 10;
@@ -105,7 +108,7 @@ pub struct Totals {
     pub conns: u64,
     /// Connections ever.
     pub conns_ever: u64,
-    /// Bytes that wait for slow sockets.
+    /// Memory taken by output that waits for slow sockets.
     pub stuck_bytes: u64,
 }
 
@@ -130,6 +133,8 @@ pub struct Engine {
     pub(crate) scratch: Vec<u8>,
     pub(crate) stall: bool,
     pub(crate) full: bool,
+    /// Bytes copied to receivers since the drive began to flush last.
+    pub(crate) fresh_bytes: usize,
     pub(crate) stuck_conns: u64,
     seed: u64,
     internal: u32,
@@ -153,7 +158,7 @@ impl Engine {
             touched: Vec::new(),
             doomed: Vec::new(),
             spent: Vec::new(),
-            events: Events::new(DROPPABLE_EVENTS_MAX),
+            events: Events::new(DROPPABLE_EVENTS_MAX, DROPPABLE_EVENT_BYTES_MAX),
             timers: BinaryHeap::new(),
             rng: Rng::new(seed),
             totals: Totals::default(),
@@ -161,6 +166,7 @@ impl Engine {
             scratch: Vec::new(),
             stall: false,
             full: false,
+            fresh_bytes: 0,
             stuck_conns: 0,
             seed,
             internal,
@@ -441,11 +447,14 @@ impl Engine {
         }
     }
 
-    /// Queues protocol bytes for a connection.
+    /// Queues protocol bytes for a connection. One that asks for answers and never reads them is a slow consumer, too.
     pub fn send(&mut self, slot: u32, bytes: &[u8]) {
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.out.push(bytes);
             touch(&mut self.touched, conn, slot);
+            if conn.out.pending() > self.settings.pending_max && conn.closing.is_none() {
+                self.doomed.push((slot, CloseReason::SlowConsumerPendingBytes));
+            }
         }
         if self.settings.trace {
             self.trace_out(slot, bytes);
@@ -539,6 +548,7 @@ impl Engine {
     /// Connections with new output or a new state since the last call. The drive flushes each once.
     pub fn take_touched(&mut self, into: &mut Vec<u32>) {
         into.clear();
+        self.fresh_bytes = 0;
         std::mem::swap(into, &mut self.touched);
         for &slot in into.iter() {
             if let Some(conn) = self.conns.get_mut(slot) {
@@ -575,7 +585,7 @@ impl Engine {
             return;
         }
         conn.out.detach(input);
-        let pending = conn.out.pending();
+        let held = conn.out.held();
         if conn.stuck == 0 {
             conn.stuck_since_ns = now_ns;
             self.stuck_conns += 1;
@@ -583,12 +593,13 @@ impl Engine {
             self.set_timer(slot, due);
         }
         if let Some(conn) = self.conns.get_mut(slot) {
-            self.totals.stuck_bytes = self.totals.stuck_bytes + pending as u64 - conn.stuck as u64;
-            conn.stuck = pending;
+            self.totals.stuck_bytes = self.totals.stuck_bytes + held as u64 - conn.stuck as u64;
+            conn.stuck = held;
+            conn.stuck_pending = conn.out.pending();
         }
         // Over the bound of all together, whoever holds at least a fair share of it goes first.
         let total = self.totals.stuck_bytes;
-        if total > self.settings.pending_total_max as u64 && pending as u64 >= total / self.stuck_conns.max(1) {
+        if total > self.settings.pending_total_max as u64 && held as u64 >= total / self.stuck_conns.max(1) {
             self.cut_slow(slot, CloseReason::SlowConsumerPendingBytes, now_ns);
         }
     }
@@ -599,6 +610,7 @@ impl Engine {
                 self.totals.stuck_bytes -= conn.stuck as u64;
                 self.stuck_conns -= 1;
                 conn.stuck = 0;
+                conn.stuck_pending = 0;
             }
         }
     }

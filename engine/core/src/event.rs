@@ -117,14 +117,38 @@ pub struct Events {
     sure: VecDeque<Event>,
     droppable: VecDeque<Event>,
     droppable_max: usize,
+    droppable_bytes: usize,
+    droppable_bytes_max: usize,
     dropped: u64,
     urgent: bool,
 }
 
+impl Event {
+    /// Bytes that came from a peer and wait with the event.
+    fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Info { json, .. } => json.len(),
+            Self::Deliver { subject, reply, body, .. } => subject.len() + reply.len() + body.len(),
+            Self::Violation { subject, queue, .. } => subject.len() + queue.len(),
+            Self::Trace { line, body, .. } => line.len() + body.as_ref().map_or(0, |body| body.len()),
+            Self::Connect { .. } | Self::Admitted { .. } | Self::Arrived { .. } | Self::Closed { .. } => 0,
+        }
+    }
+}
+
 impl Events {
-    /// An empty queue that holds at most `droppable_max` events of the droppable kind.
-    pub fn new(droppable_max: usize) -> Self {
-        Self { sure: VecDeque::new(), droppable: VecDeque::new(), droppable_max, dropped: 0, urgent: false }
+    /// An empty queue that holds at most `droppable_max` events of the droppable kind, with at most
+    /// `droppable_bytes_max` bytes of peers in them.
+    pub fn new(droppable_max: usize, droppable_bytes_max: usize) -> Self {
+        Self {
+            sure: VecDeque::new(),
+            droppable: VecDeque::new(),
+            droppable_max,
+            droppable_bytes: 0,
+            droppable_bytes_max,
+            dropped: 0,
+            urgent: false,
+        }
     }
 
     /// Adds an event.
@@ -132,14 +156,24 @@ impl Events {
         self.urgent |= !matches!(event, Event::Admitted { .. } | Event::Closed { .. });
         match event {
             Event::Connect { .. } | Event::Admitted { .. } | Event::Closed { .. } => self.sure.push_back(event),
-            _ if self.droppable.len() >= self.droppable_max => self.dropped += 1,
-            _ => self.droppable.push_back(event),
+            _ if self.droppable.len() >= self.droppable_max || self.droppable_bytes >= self.droppable_bytes_max => {
+                self.dropped += 1;
+            }
+            _ => {
+                self.droppable_bytes += event.payload_bytes();
+                self.droppable.push_back(event);
+            }
         }
     }
 
     /// Takes the next event, the important ones first.
     pub fn pop(&mut self) -> Option<Event> {
-        self.sure.pop_front().or_else(|| self.droppable.pop_front())
+        if let Some(event) = self.sure.pop_front() {
+            return Some(event);
+        }
+        let event = self.droppable.pop_front()?;
+        self.droppable_bytes -= event.payload_bytes();
+        Some(event)
     }
 
     /// True when something waits that somebody is waiting for. Ends of connections can wait a little and come in batches.
@@ -164,5 +198,52 @@ impl Events {
     /// How many droppable events were dropped so far.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> Event {
+        let body = vec![0; bytes].into();
+        Event::Deliver {
+            tag: 1,
+            account: 0,
+            from: 1,
+            subject: Box::default(),
+            reply: Box::default(),
+            header_bytes: 0,
+            body,
+        }
+    }
+
+    #[test]
+    fn messages_wait_up_to_a_number_of_bytes() {
+        let mut events = Events::new(100, 1000);
+        for _ in 0..10 {
+            events.push(message(400));
+        }
+        assert_eq!(events.dropped(), 7);
+        while events.pop().is_some() {}
+        events.push(message(2000));
+        events.push(message(1));
+        assert_eq!((events.dropped(), events.droppable_bytes), (8, 2000));
+        assert!(events.pop().is_some() && events.pop().is_none());
+        assert_eq!(events.droppable_bytes, 0);
+    }
+
+    #[test]
+    fn closings_are_never_dropped() {
+        let mut events = Events::new(1, 1);
+        let mut other = Events::new(1, 1);
+        for cid in 0..100 {
+            let json = Box::default();
+            other.push(Event::Connect { cid, json, arrival: None });
+            other.push(message(1));
+        }
+        events.absorb(&mut other);
+        assert_eq!(events.dropped(), 99);
+        assert_eq!(std::iter::from_fn(|| events.pop()).count(), 101);
     }
 }

@@ -7,6 +7,9 @@
 /// Parts of at least this size are borrowed from the input instead of copied.
 pub const BORROW_MIN: usize = 1024;
 
+/// Unused memory up to this size is not given back while output waits.
+const SPARE_MIN: usize = 64 << 10;
+
 #[derive(Debug, Clone, Copy)]
 struct Borrowed {
     /// Own bytes that come before it, counted from the start of `bytes`.
@@ -109,18 +112,36 @@ impl OutBuf {
     }
 
     /// Copies what is still borrowed, since the input goes away. Also gives memory of written bytes back.
+    ///
+    /// Costs what was added since the last call, however much has been waiting for longer.
     pub fn detach(&mut self, input: &[u8]) {
-        if !self.borrowed.is_empty() {
-            let mut own = Vec::with_capacity(self.pending());
-            self.chunks(input, |part| {
-                own.extend_from_slice(part);
-                true
-            });
-            *self = Self { bytes: own, ..Self::default() };
-        } else if self.head > 0 && self.head >= self.bytes.len() / 2 {
+        if let Some(first) = self.borrowed.first() {
+            let start = first.after;
+            let own = self.bytes.split_off(start);
+            self.bytes.reserve(own.len() + self.borrowed_bytes);
+            let mut at = 0;
+            for b in &self.borrowed {
+                self.bytes.extend_from_slice(own.get(at..b.after - start).unwrap_or(&[]));
+                at = b.after - start;
+                self.bytes.extend_from_slice(input.get(b.from..b.from + b.len).unwrap_or(&[]));
+            }
+            self.bytes.extend_from_slice(own.get(at..).unwrap_or(&[]));
+            self.borrowed = Vec::new();
+            self.borrowed_bytes = 0;
+        }
+        if self.head > 0 && self.head >= self.bytes.len() / 2 {
             self.bytes.drain(..self.head);
             self.head = 0;
+            if self.bytes.capacity() > SPARE_MIN && self.bytes.capacity() / 4 > self.bytes.len() {
+                self.bytes.shrink_to(self.bytes.len() * 2);
+            }
         }
+    }
+
+    /// Memory that is taken: more than `pending`, since buffers grow in steps and shrink late.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Takes the memory of an empty buffer, for reuse by another.
@@ -163,31 +184,61 @@ mod tests {
         out
     }
 
+    #[test]
+    fn what_has_been_waiting_is_not_copied_again() {
+        let input = [7; 4096];
+        let mut buffer = OutBuf::default();
+        buffer.push(&[1; 1 << 20]);
+        buffer.bytes().reserve(1 << 20);
+        let place = buffer.bytes().as_ptr();
+        for _ in 0..100 {
+            buffer.push_borrowed(0, input.len());
+            buffer.push(b"\r\n");
+            buffer.detach(&input);
+        }
+        assert_eq!(buffer.bytes().as_ptr(), place);
+        assert_eq!(buffer.pending(), (1 << 20) + 100 * 4098);
+    }
+
+    #[test]
+    fn memory_of_written_bytes_comes_back() {
+        let mut buffer = OutBuf::default();
+        buffer.push(&[1; 1 << 20]);
+        buffer.wrote((1 << 20) - 100);
+        buffer.detach(&[]);
+        assert_eq!(buffer.pending(), 100);
+        assert!(buffer.held() < 64 << 10, "{} bytes held", buffer.held());
+    }
+
     proptest! {
         #[test]
         fn any_mix_comes_out_in_order(
-            parts in prop::collection::vec((any::<bool>(), 0usize..20), 1..20),
-            writes in prop::collection::vec(0usize..30, 0..20),
+            cycles in prop::collection::vec((
+                prop::collection::vec((any::<bool>(), 0usize..20), 0..20),
+                prop::collection::vec(0usize..30, 0..20),
+            ), 1..5),
         ) {
             let input: Vec<u8> = (0..=255).collect();
             let mut buffer = OutBuf::default();
             let mut want = Vec::new();
-            for (borrow, len) in parts {
-                let part = &input[len..len * 2];
-                if borrow && len > 0 { buffer.push_borrowed(len, len) } else { buffer.push(part) }
-                want.extend_from_slice(part);
-            }
             let mut gone = 0;
-            for write in writes {
-                let write = write.min(buffer.pending());
-                prop_assert_eq!(all(&buffer, &input), &want[gone..]);
-                buffer.wrote(write);
-                gone += write;
-                prop_assert_eq!(buffer.pending(), want.len() - gone);
+            for (parts, writes) in cycles {
+                for (borrow, len) in parts {
+                    let part = &input[len..len * 2];
+                    if borrow && len > 0 { buffer.push_borrowed(len, len) } else { buffer.push(part) }
+                    want.extend_from_slice(part);
+                }
+                for write in writes {
+                    let write = write.min(buffer.pending());
+                    prop_assert_eq!(all(&buffer, &input), &want[gone..]);
+                    buffer.wrote(write);
+                    gone += write;
+                    prop_assert_eq!(buffer.pending(), want.len() - gone);
+                }
+                buffer.detach(&input);
+                prop_assert!(!buffer.has_borrowed());
+                prop_assert_eq!(all(&buffer, &[]), &want[gone..]);
             }
-            buffer.detach(&input);
-            prop_assert!(!buffer.has_borrowed());
-            prop_assert_eq!(all(&buffer, &[]), &want[gone..]);
         }
     }
 }

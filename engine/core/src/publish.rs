@@ -5,7 +5,7 @@
 
 use crate::codec::client::Publish;
 use crate::conn::{Conn, Kind, Sub};
-use crate::engine::{touch, Engine, YIELD_BYTES};
+use crate::engine::{touch, Engine, YIELD_BYTES, YIELD_TOTAL_BYTES};
 use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events, Violation};
 use crate::fib::{QueueRoute, Route, Target};
@@ -45,6 +45,7 @@ struct Outlet<'a> {
     trace: bool,
     stall: bool,
     full: bool,
+    fresh_bytes: usize,
     out_msgs: u64,
     out_bytes: u64,
 }
@@ -230,6 +231,7 @@ impl Engine {
             trace: settings.trace,
             stall: self.stall,
             full: self.full,
+            fresh_bytes: self.fresh_bytes,
             out_msgs: 0,
             out_bytes: 0,
         };
@@ -246,7 +248,8 @@ impl Engine {
         totals.traffic.out_msgs += outlet.out_msgs;
         totals.traffic.out_bytes += outlet.out_bytes;
         self.stall = outlet.stall;
-        self.full = outlet.full;
+        self.fresh_bytes = outlet.fresh_bytes;
+        self.full = outlet.full || outlet.fresh_bytes > YIELD_TOTAL_BYTES;
         delivered
     }
 
@@ -430,6 +433,7 @@ impl Outlet<'_> {
                 body_bytes -= header_bytes.min(body_bytes);
             }
         }
+        self.fresh_bytes += if message.borrow_at.is_some() { prefix.len() } else { prefix.len() + message.tail.len() };
         conn.traffic.out_msgs += 1;
         conn.traffic.out_bytes += body_bytes as u64;
         self.out_msgs += 1;
@@ -446,7 +450,8 @@ impl Outlet<'_> {
         }
         let pending = conn.out.pending();
         if pending > YIELD_BYTES.min(self.pending_max / 2) {
-            self.full = true;
+            // What a slow receiver has had waiting for longer is no reason to flush all others more often.
+            self.full |= pending - conn.stuck_pending.min(pending) > YIELD_BYTES.min(self.pending_max / 2);
             if pending > self.pending_max {
                 self.doomed.push((target.conn, CloseReason::SlowConsumerPendingBytes));
             } else if pending > self.pending_max / 4 * 3 {

@@ -14,6 +14,7 @@ use crate::run::Run;
 
 /// Events of the droppable kind that wait for a slow control plane.
 const WAITING_EVENTS_MAX: usize = 65_536;
+const WAITING_EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// The first connection from outside normally gets this client id (reference: operations 5.1).
 const FIRST_CID: u64 = 5;
@@ -81,7 +82,7 @@ impl Forwarder {
             has_commands: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             wake_thread: Wake::new()?,
-            events: Mutex::new(Events::new(WAITING_EVENTS_MAX)),
+            events: Mutex::new(Events::new(WAITING_EVENTS_MAX, WAITING_EVENT_BYTES_MAX)),
             has_events: AtomicBool::new(false),
             wake_control: Wake::new()?,
             next_cid: AtomicU64::new(FIRST_CID),

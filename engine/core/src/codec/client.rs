@@ -217,13 +217,10 @@ pub fn next_frame<'a>(input: &'a [u8], limits: &Limits) -> Next<'a> {
     if let [head @ .., b'\r'] = line {
         line = head;
     }
-    while let [b, tail @ ..] = line {
-        if !is_blank(*b) {
-            break;
-        }
-        line = tail;
-    }
-    if line.len() > limits.control_line_max {
+    let blanks = line.iter().take_while(|&&b| is_blank(b)).count();
+    line = &line[blanks..];
+    // The same bounds as for a line that is still coming in, so that chunking makes no difference.
+    if line.len() > limits.control_line_max || blanks > limits.control_line_max {
         return Next::Fault(Fault::ControlLine);
     }
     let frame = match verb {
@@ -361,6 +358,17 @@ mod tests {
         assert_eq!(one(b"P"), Next::Need(2));
         assert_eq!(one(b"PUB a 3\r\nx"), Next::Need(14));
         assert_eq!(one(b"SUB a"), Next::Need(6));
+    }
+
+    #[test]
+    fn blanks_before_the_arguments_are_bounded_however_they_come() {
+        let line = [b"SUB ".as_slice(), &[b' '; 65], b"a 1\r\n"].concat();
+        assert_eq!(one(&line), Next::Fault(Fault::ControlLine));
+        assert_eq!(one(&line[..69]), Next::Fault(Fault::ControlLine));
+        assert_eq!(one(&line[..68]), Next::Need(69));
+        assert!(matches!(one(&line[1..]), Next::Fault(Fault::UnknownOperation)));
+        let line = [b"SUB ".as_slice(), &[b' '; 64], b"a 1\r\n"].concat();
+        assert!(matches!(one(&line), Next::Frame(Frame::Subscribe { .. }, _)));
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! Receivers that do not read: who is cut, when, and what it costs the others.
+
+use natsfleet_core::conn::{Admission, Wishes};
+use natsfleet_core::engine::{Engine, Fed, Settings};
+use natsfleet_core::errors::CloseReason;
+use natsfleet_core::event::Event;
+
+fn admission(cid: u64) -> Admission {
+    Admission {
+        cid,
+        account: 0,
+        permit: None,
+        wishes: Wishes { verbose: false, pedantic: false, echo: true, headers: true, no_responders: false },
+        payload_max: 1 << 20,
+        subs_max: u32::MAX,
+        ping_interval_ns: 0,
+        first_pong_info: Box::default(),
+        about: Box::default(),
+        system: false,
+        connect_within_ns: None,
+        silent_ok: false,
+    }
+}
+
+fn engine(settings: Settings, conns: u64) -> (Engine, Vec<u32>) {
+    let mut engine = Engine::new(settings, 1);
+    engine.install_account(0, None);
+    let slots = (1..=conns).map(|cid| engine.open(admission(cid), 1)).collect();
+    (engine, slots)
+}
+
+/// Feeds everything; sockets take nothing.
+fn feed_to_full_sockets(engine: &mut Engine, slot: u32, input: &[u8]) -> Fed {
+    let mut at = 0;
+    loop {
+        let fed = engine.feed(slot, input, at, 2);
+        at += fed.used;
+        let mut touched = Vec::new();
+        engine.take_touched(&mut touched);
+        for slot in touched {
+            engine.flushed(slot, input, 2);
+        }
+        if fed.need != 0 || at == input.len() {
+            return Fed { used: at, ..fed };
+        }
+    }
+}
+
+fn cut(engine: &mut Engine) -> Vec<(u64, CloseReason)> {
+    let closed = |event| match event {
+        Event::Closed { cid, reason, .. } => Some((cid, reason)),
+        _ => None,
+    };
+    std::iter::from_fn(|| engine.events().pop()).filter_map(closed).collect()
+}
+
+#[test]
+fn who_pings_and_never_reads_the_answers_is_cut() {
+    let settings = Settings { pending_max: 10_000, ..Settings::default() };
+    let (mut engine, slots) = engine(settings, 1);
+    for _ in 0..10_000 / 6 {
+        feed_to_full_sockets(&mut engine, slots[0], b"PING\r\n");
+    }
+    assert_eq!(cut(&mut engine), []);
+    feed_to_full_sockets(&mut engine, slots[0], b"PING\r\n");
+    assert_eq!(cut(&mut engine), [(1, CloseReason::SlowConsumerPendingBytes)]);
+    assert!(engine.conn(slots[0]).is_some_and(|conn| conn.out().is_empty()));
+}
+
+#[test]
+fn who_is_refused_and_never_reads_it_is_cut() {
+    let settings = Settings { pending_max: 10_000, ..Settings::default() };
+    let (mut engine, slots) = engine(settings, 1);
+    for sid in 0..=10_000 / 24 {
+        feed_to_full_sockets(&mut engine, slots[0], format!("SUB a..b {sid}\r\n").as_bytes());
+    }
+    assert_eq!(cut(&mut engine), [(1, CloseReason::SlowConsumerPendingBytes)]);
+}
+
+#[test]
+fn an_old_backlog_does_not_make_every_message_a_flush() {
+    let (mut engine, slots) = engine(Settings::default(), 2);
+    feed_to_full_sockets(&mut engine, slots[0], b"SUB a 1\r\n");
+    let large = [b"PUB a 1000000\r\n".as_slice(), &[b'x'; 1_000_000], b"\r\n"].concat();
+    for _ in 0..3 {
+        feed_to_full_sockets(&mut engine, slots[1], &large);
+    }
+    let small = b"PUB a 3\r\nxyz\r\n".repeat(1000);
+    let fed = engine.feed(slots[1], &small, 0, 3);
+    assert_eq!((fed.used, fed.need), (small.len(), 1));
+}
+
+#[test]
+fn copies_for_many_receivers_are_flushed_before_they_pile_up() {
+    let (mut engine, slots) = engine(Settings::default(), 2001);
+    for &slot in &slots[1..] {
+        feed_to_full_sockets(&mut engine, slot, b"SUB a 1\r\n");
+    }
+    let input = [b"PUB a 500\r\n".as_slice(), &[b'x'; 500], b"\r\n"].concat().repeat(500);
+    let fed = engine.feed(slots[0], &input, 0, 2);
+    assert_eq!(fed.need, 0);
+    let waiting: usize = slots.iter().filter_map(|&slot| engine.conn(slot)).map(|conn| conn.out().pending()).sum();
+    assert!((16 << 20..18 << 20).contains(&waiting), "{waiting} bytes wait");
+}
+
+#[test]
+fn the_bound_of_all_together_is_about_memory_and_cuts_the_largest() {
+    let settings = Settings { pending_total_max: 8 << 20, ..Settings::default() };
+    let (mut engine, slots) = engine(settings, 11);
+    for (at, &slot) in slots[1..].iter().enumerate() {
+        let subject = if at < 9 { "few" } else { "many" };
+        feed_to_full_sockets(&mut engine, slot, format!("SUB {subject} 1\r\n").as_bytes());
+    }
+    let message = |subject: &str| [format!("PUB {subject} 10000\r\n").as_bytes(), &[b'x'; 10_000], b"\r\n"].concat();
+    for _ in 0..5 {
+        feed_to_full_sockets(&mut engine, slots[0], &message("few"));
+    }
+    let mut seen = 0;
+    for _ in 0..1000 {
+        feed_to_full_sockets(&mut engine, slots[0], &message("many"));
+        let held: usize = slots.iter().filter_map(|&slot| engine.conn(slot)).map(|conn| conn.out().held()).sum();
+        assert!(held <= 8 << 20, "{held} bytes held");
+        seen = seen.max(held);
+    }
+    assert!(seen > 4 << 20);
+    assert_eq!(cut(&mut engine), [(11, CloseReason::SlowConsumerPendingBytes)]);
+}
