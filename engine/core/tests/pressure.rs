@@ -19,6 +19,7 @@ fn admission(cid: u64) -> Admission {
         system: false,
         connect_within_ns: None,
         silent_ok: false,
+        open_rule: None,
     }
 }
 
