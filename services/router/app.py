@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 from collections.abc import Callable
 from functools import partial
@@ -22,8 +23,10 @@ from services.router.rib.accounts import AccountNumbers
 from services.router.rib.limits import engine_limits
 from services.router.rib.permits import PermitBook
 from services.router.rules import compile_rules
+from services.router.tracer import Tracer
 from services.shared.config.options import Options
 from services.shared.engine.forwarding import Forwarding, Permit, compile_permit
+from services.shared.member.server_info import server_info
 from services.shared.runtime.control import ControlChannel, Failed, Finished, LameDuck, Ready, Reload, Stop
 from services.shared.runtime.control_loop import Order, run_control
 from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, RolePlan
@@ -87,8 +90,13 @@ class Router:
             check=self._check_password,
         )  # fmt: skip
         self.reception = Reception(engine=self.engine, desk=self.desk, log=self.log)
+        info = server_info(plan.options, plan.identity)
+        messages = itertools.count(1)
+        tracer = Tracer(
+            engine=self.engine, numbers=self.numbers, server=lambda now_ns: info.block(seq=next(messages), now_ns=now_ns)
+        )
         self.sink = EventSink(
-            engine=self.engine, desk=self.desk, census=census, numbers=self.numbers, log=self.log
+            engine=self.engine, desk=self.desk, census=census, numbers=self.numbers, tracer=tracer, log=self.log
         )
         self.farewell = Farewell(engine=self.engine, desk=self.desk, log=self.log)
 

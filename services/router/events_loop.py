@@ -12,6 +12,7 @@ from services.router.census import Census
 from services.router.lifecycle import log_closed, violation_text
 from services.router.newcomers import arrived, note_prefix
 from services.router.rib.accounts import AccountNumbers
+from services.router.tracer import Tracer
 from services.shared.engine.forwarding import Arrival, Event, Forwarding
 from services.shared.telemetry.log import Logger
 from services.shared.wire.close_reasons import CloseReason
@@ -25,10 +26,13 @@ _REASONS = {int(reason): reason for reason in CloseReason}
 class EventSink:
     """Knows what each event of the engine means."""
 
-    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "on_message")
+    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "_tracer", "on_message")
 
-    def __init__(self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, log: Logger) -> None:
+    def __init__(
+        self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, tracer: Tracer, log: Logger
+    ) -> None:
         self._numbers = numbers
+        self._tracer = tracer
         self._engine = engine
         self._desk = desk
         self._census = census
@@ -51,6 +55,8 @@ class EventSink:
                 self._log.error(f"{self._prefix(event[1])} - {violation_text(event[2], event[3], event[4])}")
             case "info":
                 self._check_info(event[1], event[2])
+            case "traced":
+                self._tracer.report(event)
             case "trace":
                 self._trace(event)
             case "deliver":

@@ -21,6 +21,7 @@ use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events};
 use crate::hash::Rng;
 use crate::mapping::Mappings;
+use crate::msgtrace::Tracing;
 use crate::permit::Permit;
 use crate::slab::Slab;
 
@@ -136,6 +137,8 @@ pub struct Engine {
     /// Bytes copied to receivers since the drive began to flush last.
     pub(crate) fresh_bytes: usize,
     pub(crate) stuck_conns: u64,
+    /// The trace of the message under way, if it asked for one.
+    pub(crate) tracing: Option<Box<Tracing>>,
     seed: u64,
     internal: u32,
 }
@@ -168,6 +171,7 @@ impl Engine {
             full: false,
             fresh_bytes: 0,
             stuck_conns: 0,
+            tracing: None,
             seed,
             internal,
         }
@@ -280,7 +284,11 @@ impl Engine {
         let limits = match self.conns.get_mut(slot) {
             Some(conn) if conn.closing.is_none() => {
                 conn.last_in_ns = now_ns;
-                Limits { control_line_max: self.settings.control_line_max, payload_max: conn.admission.payload_max }
+                Limits {
+                    control_line_max: self.settings.control_line_max,
+                    payload_max: conn.admission.payload_max,
+                    headers: conn.admission.wishes.headers,
+                }
             }
             _ => return Fed { used: buffer.len() - base, need: 1, stall: false },
         };
@@ -368,6 +376,10 @@ impl Engine {
                 let detail = format!("maximum payload exceeded: {size} vs {max}");
                 let text = errors::MAXIMUM_PAYLOAD_VIOLATION;
                 self.close_now(slot, CloseReason::MaximumMessagePayloadExceeded, Some(text), &detail);
+            }
+            Fault::Headers => {
+                let detail = "message headers not supported";
+                self.close_now(slot, CloseReason::MessageHeaderViolation, None, detail);
             }
             Fault::Arguments => {
                 let detail = format!("Client parser ERROR, bad arguments: proto='{shown:?}...'");

@@ -16,6 +16,17 @@ pub enum Violation {
     Subscribe,
 }
 
+/// Who a traced message went to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receiver {
+    /// Client id; 0 is the control plane.
+    pub cid: u64,
+    /// Subject of the subscription.
+    pub subject: Box<[u8]>,
+    /// Queue group, or empty.
+    pub queue: Box<[u8]>,
+}
+
 /// A report. Connections are named by client id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -85,6 +96,29 @@ pub enum Event {
         /// Header and payload.
         body: Box<[u8]>,
     },
+    /// A message asked for a trace of its path.
+    Traced {
+        /// Client id of the publisher.
+        cid: u64,
+        /// Number of its account.
+        account: u32,
+        /// Subject that the trace event goes to.
+        destination: Box<[u8]>,
+        /// Subject as published.
+        subject: Box<[u8]>,
+        /// Subject after mapping.
+        mapped: Box<[u8]>,
+        /// Header block.
+        header: Box<[u8]>,
+        /// Bytes of header and payload.
+        bytes: usize,
+        /// The event may be compressed.
+        gzip: bool,
+        /// Who received it.
+        receivers: Vec<Receiver>,
+        /// How many more did.
+        unnamed: usize,
+    },
     /// A user tried what it may not do.
     Violation {
         /// Client id.
@@ -129,6 +163,10 @@ impl Event {
         match self {
             Self::Info { json, .. } => json.len(),
             Self::Deliver { subject, reply, body, .. } => subject.len() + reply.len() + body.len(),
+            Self::Traced { destination, subject, mapped, header, receivers, .. } => {
+                let named: usize = receivers.iter().map(|r| r.subject.len() + r.queue.len() + 64).sum();
+                destination.len() + subject.len() + mapped.len() + header.len() + named
+            }
             Self::Violation { subject, queue, .. } => subject.len() + queue.len(),
             Self::Trace { line, body, .. } => line.len() + body.as_ref().map_or(0, |body| body.len()),
             Self::Connect { .. } | Self::Admitted { .. } | Self::Arrived { .. } | Self::Closed { .. } => 0,

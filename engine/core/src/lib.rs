@@ -12,6 +12,7 @@ pub mod event;
 pub mod fib;
 pub mod hash;
 pub mod mapping;
+mod msgtrace;
 pub mod outbuf;
 pub mod permit;
 mod publish;

@@ -10,6 +10,7 @@ use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events, Violation};
 use crate::fib::{QueueRoute, Route, Target};
 use crate::mapping::Mapped;
+use crate::msgtrace::{trace_request, Tracing};
 use crate::outbuf::BORROW_MIN;
 use crate::slab::Slab;
 use crate::subject;
@@ -46,6 +47,7 @@ struct Outlet<'a> {
     stall: bool,
     full: bool,
     fresh_bytes: usize,
+    tracing: &'a mut Option<Box<Tracing>>,
     out_msgs: u64,
     out_bytes: u64,
 }
@@ -54,11 +56,6 @@ impl Engine {
     pub(crate) fn publish(&mut self, slot: u32, p: &Publish<'_>, buffer: &[u8], now_ns: u64) {
         let Some(conn) = self.conns.get_mut(slot) else { return };
         let wishes = conn.admission.wishes;
-        if p.header_bytes.is_some() && !wishes.headers {
-            let detail = "message headers not supported";
-            self.close_now(slot, CloseReason::MessageHeaderViolation, None, detail);
-            return;
-        }
         let bytes = p.body.len() as u64;
         conn.traffic.in_msgs += 1;
         conn.traffic.in_bytes += bytes;
@@ -72,6 +69,11 @@ impl Engine {
             self.refuse_publish(slot, Violation::Reply, p.reply);
             return;
         }
+        let request = p.header_bytes.and_then(|bytes| trace_request(p.body.get(..bytes).unwrap_or(&[])));
+        if let Some(request) = request {
+            self.publish_traced(slot, p, request, buffer, now_ns);
+            return;
+        }
         let known = conn.last.stamp == account.routes.stamp() && conn.last.subject == p.subject;
         if known {
             let route = conn.last.route;
@@ -81,6 +83,13 @@ impl Engine {
             self.deliver_to(slot, p, p.subject, route, buffer, now_ns);
             return;
         }
+        self.map_and_publish(slot, p, buffer, now_ns);
+    }
+
+    /// Publishes under the subject that the account's mappings give.
+    pub(crate) fn map_and_publish(&mut self, slot: u32, p: &Publish<'_>, buffer: &[u8], now_ns: u64) {
+        let Some(conn) = self.conns.get(slot) else { return };
+        let Some(account) = self.accounts.get(conn.admission.account as usize) else { return };
         let mappings = account.mappings.clone().filter(|mappings| mappings.concerns(p.subject));
         match mappings {
             Some(mappings) => {
@@ -137,7 +146,7 @@ impl Engine {
     }
 
     /// Publish permission and reserved subjects; tells the client when it may not.
-    fn may_publish(&mut self, slot: u32, subject: &[u8], now_ns: u64) -> bool {
+    pub(crate) fn may_publish(&mut self, slot: u32, subject: &[u8], now_ns: u64) -> bool {
         let Some(conn) = self.conns.get_mut(slot) else { return false };
         let reserved = is_reserved_subject(subject, conn.admission.system);
         let permitted = conn.admission.permit.as_ref().is_none_or(|permit| permit.can_publish(subject));
@@ -216,7 +225,7 @@ impl Engine {
     }
 
     fn deliver(&mut self, message: &Message<'_>, route: u32) -> u64 {
-        let Self { accounts, conns, subs, touched, doomed, spent, events, memory, settings, rng, totals, .. } = self;
+        let Self { accounts, conns, subs, touched, doomed, spent, events, memory, settings, rng, totals, tracing, .. } = self;
         let Some(account) = accounts.get_mut(message.account as usize) else { return 0 };
         let Some(route) = account.routes.get(route) else { return 0 };
         let mut outlet = Outlet {
@@ -232,9 +241,13 @@ impl Engine {
             stall: self.stall,
             full: self.full,
             fresh_bytes: self.fresh_bytes,
+            tracing,
             out_msgs: 0,
             out_bytes: 0,
         };
+        if let Some(tracing) = outlet.tracing {
+            tracing.mapped = message.subject.into();
+        }
         let mut delivered = 0;
         for target in &route.plain {
             delivered += u64::from(outlet.deliver(message, route, target));
@@ -266,11 +279,8 @@ impl Engine {
                 found.iter().copied().find(|&n| self.subs.get(n).is_some_and(|s| s.conn == slot && s.queue.is_none()))
             });
         });
+        // It does not count as a delivery: an armed UNSUB still waits for a real one.
         let Some(sub) = listener.and_then(|number| self.subs.get_mut(number)) else { return };
-        sub.delivered += 1;
-        if sub.max != 0 && sub.delivered >= sub.max {
-            self.spent.extend(listener);
-        }
         let header_len = 32 + subject.len();
         let mut line = Vec::with_capacity(p.reply.len() + sub.sid.len() + header_len + 24);
         line.extend_from_slice(b"HMSG ");
@@ -398,6 +408,12 @@ impl Outlet<'_> {
         }
         if sub.max != 0 && sub.delivered >= sub.max {
             return false;
+        }
+        if let Some(tracing) = &mut *self.tracing {
+            tracing.note(conn.admission.cid, sub);
+            if tracing.only {
+                return true;
+            }
         }
         sub.delivered += 1;
         if sub.max != 0 && sub.delivered >= sub.max {

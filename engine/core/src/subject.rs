@@ -4,7 +4,7 @@
 //! appear in a token.
 
 /// Longest subject, in tokens, that matching walks. Longer ones are refused where they enter.
-pub const TOKENS_MAX: usize = 255;
+pub const TOKENS_MAX: usize = 8192;
 
 /// Whether `b` may not appear in a subject at all.
 #[inline]

@@ -19,6 +19,9 @@ const WAITING_EVENT_BYTES_MAX: usize = 64 << 20;
 /// The first connection from outside normally gets this client id (reference: operations 5.1).
 const FIRST_CID: u64 = 5;
 
+/// Matching recurses once for each token of a pattern, of which there may be thousands.
+const STACK_BYTES: usize = 32 << 20;
+
 type Command = Box<dyn FnOnce(&mut Run) + Send>;
 
 /// What both sides hold.
@@ -88,7 +91,7 @@ impl Forwarder {
             next_cid: AtomicU64::new(FIRST_CID),
         });
         let mut run = Run::new(Engine::new(settings, seed), Arc::clone(&shared))?;
-        let thread = std::thread::Builder::new().name("nf-forward".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("nf-forward".into()).stack_size(STACK_BYTES).spawn(move || {
             // A broken invariant must not leave clients hanging on a process that no longer forwards.
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.forward())).is_err() {
                 std::process::abort();

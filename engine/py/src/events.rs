@@ -38,6 +38,14 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
                 .into_pyobject(py)?
                 .into_any()
         }
+        Event::Traced { cid, account, destination, subject, mapped, header, bytes: size, gzip, receivers, unnamed } => {
+            let receivers: Vec<_> =
+                receivers.iter().map(|r| (r.cid, bytes(&r.subject), bytes(&r.queue))).collect();
+            let subjects = (bytes(&destination), bytes(&subject), bytes(&mapped));
+            ("traced", cid, account, subjects, bytes(&header), size, gzip, receivers, unnamed)
+                .into_pyobject(py)?
+                .into_any()
+        }
         Event::Violation { cid, kind, subject, queue } => {
             let kind = match kind {
                 Violation::Publish => "publish",

@@ -66,6 +66,8 @@ pub enum Fault {
     Payload(u64),
     /// The verb's arguments are wrong: closes without a word.
     Arguments,
+    /// Headers were not agreed: closes without a word.
+    Headers,
 }
 
 /// The outcome of looking at a buffer.
@@ -86,6 +88,8 @@ pub struct Limits {
     pub control_line_max: usize,
     /// Bytes of header and payload; `u64::MAX` is unlimited.
     pub payload_max: u64,
+    /// `HPUB` may be used.
+    pub headers: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -263,6 +267,9 @@ fn publish<'a, const N: usize>(
     let reply: &[u8] = if count == N { args[1] } else { &[] };
     let total_text = args[count - 1];
     let Some(total) = number(total_text) else { return Next::Fault(Fault::Arguments) };
+    if headers && !limits.headers {
+        return Next::Fault(Fault::Headers);
+    }
     let (sizes_start, header_bytes) = if headers {
         let text = args[count - 2];
         let Some(bytes) = number(text) else { return Next::Fault(Fault::Arguments) };
@@ -318,7 +325,7 @@ fn publish<'a, const N: usize>(
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { control_line_max: 64, payload_max: 1000 };
+    const LIMITS: Limits = Limits { control_line_max: 64, payload_max: 1000, headers: true };
 
     fn one(input: &[u8]) -> Next<'_> {
         next_frame(input, &LIMITS)

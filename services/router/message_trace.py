@@ -1,0 +1,77 @@
+"""The event about a traced message (reference: wire protocol 1.19). Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.shared.wire.times import rfc3339
+
+CLIENT_KIND: Final = 0
+"""What a connection is, as trace events number it (reference: wire protocol, legend)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """A connection that the message came from or went to; `queue` is empty for a plain subscription."""
+
+    cid: int
+    name: str
+    subject: str = ""
+    queue: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedMessage:
+    """What the engine noted about a traced message."""
+
+    account: str
+    subject: str
+    mapped: str
+    header: bytes
+    size_bytes: int
+    publisher: Hop
+    receivers: Sequence[Hop]
+    unnamed: int
+
+
+def trace_event(message: TracedMessage, *, server: dict[str, Any], now_ns: int) -> bytes:
+    """The event as JSON: ingress first, then the mapping if there was one, then who received it."""
+    at = rfc3339(now_ns)
+    events: list[dict[str, Any]] = [
+        {
+            "type": "in",
+            "ts": at,
+            "kind": CLIENT_KIND,
+            "cid": message.publisher.cid,
+            "name": message.publisher.name,
+            "acc": message.account,
+            "subj": message.subject,
+        }
+    ]
+    if message.mapped != message.subject:
+        events.append({"type": "sm", "ts": at, "to": message.mapped})
+    for hop in message.receivers:
+        egress: dict[str, Any] = {"type": "eg", "ts": at, "kind": CLIENT_KIND, "cid": hop.cid}
+        if hop.name:
+            egress["name"] = hop.name
+        egress["sub"] = hop.subject
+        if hop.queue:
+            egress["queue"] = hop.queue
+        events.append(egress)
+    if message.unnamed:
+        events.append({"type": "eg", "ts": at, "kind": CLIENT_KIND, "error": f"{message.unnamed} more receivers"})
+    request = {"header": header_values(message.header), "msgsize": message.size_bytes}
+    return json.dumps({"server": server, "request": request, "events": events}, separators=(",", ":")).encode()
+
+
+def header_values(block: bytes) -> dict[str, list[str]]:
+    """The headers of a block, each with all its values, in order; malformed lines are left out."""
+    values: dict[str, list[str]] = {}
+    for line in block.split(b"\r\n")[1:]:
+        name, colon, value = line.partition(b":")
+        if colon and name:
+            values.setdefault(name.decode(errors="replace"), []).append(value.decode(errors="replace").strip())
+    return values

@@ -1,0 +1,62 @@
+"""Publishes the events about traced messages."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from services.router.message_trace import Hop, TracedMessage, trace_event
+from services.router.rib.accounts import AccountNumbers
+from services.shared.engine.forwarding import Event, Forwarding
+
+GZIP_HEADER = b"NATS/1.0\r\nContent-Encoding: gzip\r\n\r\n"
+
+
+class Tracer:
+    """Turns what the engine noted about a traced message into the event its publisher asked for."""
+
+    __slots__ = ("_engine", "_numbers", "_server")
+
+    def __init__(
+        self, *, engine: Forwarding, numbers: AccountNumbers, server: Callable[[int], dict[str, Any]]
+    ) -> None:
+        """`server` gives the block about this server for a wall-clock time in nanoseconds."""
+        self._engine = engine
+        self._numbers = numbers
+        self._server = server
+
+    def report(self, event: Event) -> None:
+        """Publishes the event for a `traced` event of the engine."""
+        _, cid, account, (destination, subject, mapped), header, size, zipped, receivers, unnamed = event
+        message = TracedMessage(
+            account=self._numbers.name(account),
+            subject=subject.decode(errors="replace"),
+            mapped=mapped.decode(errors="replace"),
+            header=header,
+            size_bytes=size,
+            publisher=Hop(cid=cid, name=self._name(cid)),
+            receivers=[
+                Hop(cid=to, name=self._name(to), subject=on.decode(errors="replace"), queue=group.decode(errors="replace"))
+                for to, on, group in receivers
+            ],
+            unnamed=unnamed,
+        )
+        now_ns = time.time_ns()
+        body = trace_event(message, server=self._server(now_ns), now_ns=now_ns)
+        headers = b""
+        if zipped:
+            # Imported here: hardly anybody asks for it.
+            import gzip
+
+            headers, body = GZIP_HEADER, gzip.compress(body)
+        self._engine.publish([(account, destination, b"", len(headers), headers + body)])
+
+    def _name(self, cid: int) -> str:
+        views = self._engine.connections(cid)
+        if not views or not views[0].about:
+            return ""
+        name: str = json.loads(views[0].about).get("name", "")
+        return name
