@@ -9,21 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from services.cli.usage import USAGE, tls_help
-from services.shared.config.errors import ConfigError
-from services.shared.config.includes import ReadFile
 from services.shared.config.overrides import FlagOverrides
-from services.shared.config.units import INT64_MAX, INT64_MIN
 from services.shared.config.unsupported_flags import UNSUPPORTED_FLAGS
 from services.shared.telemetry.release import SERVER_PROGRAM, VERSION_LINE
 from services.shared.wire.quote import quote
+
+if TYPE_CHECKING:
+    from services.shared.config.includes import ReadFile
 
 _TRUE: Final = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE: Final = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _INTEGER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO]?[0-7_]*|[1-9][0-9_]*)")
 _DIGITS_MAX: Final = 100
+_INT64_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +64,14 @@ def parse_command_line(arguments: Sequence[str]) -> CommandLine:
     try:
         given, words = _parse_flags(arguments)
     except _FlagError as error:
-        return Stop(stdout=USAGE, stderr=f"{error}\n")
+        return _usage(stderr=f"{error}\n")
     if given.get("version"):
         return Stop(stdout=f"{VERSION_LINE}\n")
     if given.get("help"):
-        return Stop(stdout=USAGE)
+        return _usage()
     if given.get("help_tls"):
+        from services.cli.usage import tls_help
+
         return Stop(stdout=tls_help())
     if words:
         return _bare_word(words[0])
@@ -87,7 +89,9 @@ def parse_command_line(arguments: Sequence[str]) -> CommandLine:
 
 def check(path: str, *, environ: Mapping[str, str], read_file: ReadFile) -> Stop:
     """What `-t` prints about a file, and its exit code. Warnings count as errors here."""
-    from services.shared.config.load import check_file  # Only `-t` and a start with a file need the language.
+    # Only `-t` comes here.
+    from services.shared.config.errors import ConfigError
+    from services.shared.config.load import check_file
 
     try:
         digest = check_file(path, environ=environ, read_file=read_file)
@@ -101,12 +105,18 @@ def failure(text: str) -> Stop:
     return Stop(stderr=f"{SERVER_PROGRAM}: {text}\n", code=1)
 
 
+def _usage(stderr: str = "") -> Stop:
+    from services.cli.usage import USAGE
+
+    return Stop(stdout=USAGE, stderr=stderr)
+
+
 def _bare_word(word: str) -> Stop:
     match word.lower():
         case "version":
             return Stop(stdout=f"{VERSION_LINE}\n")
         case "help":
-            return Stop(stdout=USAGE)
+            return _usage()
     return failure(f'unrecognized command: "{word}"')
 
 
@@ -133,7 +143,7 @@ def _integer(text: str, name: str) -> int:
     digits = digits[2:] if digits[:2] in ("0x", "0b", "0o") else digits
     value = int(digits[:_DIGITS_MAX] or "0", base)
     value = -value if text.startswith("-") else value
-    if len(digits) > _DIGITS_MAX or not INT64_MIN <= value <= INT64_MAX:
+    if len(digits) > _DIGITS_MAX or not -_INT64_MAX - 1 <= value <= _INT64_MAX:
         raise _FlagError(f"invalid value {quote(text)} for flag -{name}: value out of range")
     return value
 

@@ -50,7 +50,7 @@ class Cursor:
         self.text = text
         self.length = len(text)
         self.pos = 0
-        self._ascii = text.isascii()
+        self.is_ascii = text.isascii()
         self._line = 1
         self._line_start = 0  # Index of the newline before the current line, hence columns that start at 1 there.
         self._known = (0, 0)  # The last index whose column was asked for, and that column: lines may be long.
@@ -65,7 +65,7 @@ class Cursor:
 
     def column(self, index: int) -> int:
         """The column of `index`, which stands on the current line."""
-        if self._ascii:
+        if self.is_ascii:
             return index - self._line_start
         known_index, known_column = self._known
         if not self._line_start <= known_index <= index:

@@ -21,11 +21,12 @@ from services.shared.config.scalars import read_scalar
 
 NESTING_MAX: Final = 100
 
-# Unicode white space as Go sees it; Python's \s would add four control characters.
-_SPACE: Final = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_SPACES = re.compile(f"[{_SPACE}]*")
+# White space as Go sees it; Python's \s would add four control characters. What lies beyond Latin-1 is not in the
+# patterns, since compiling them would take longer than reading most files.
+_SPACES = re.compile(r"[\t-\r \x85\xa0]*")
+_RARE_SPACES: Final = frozenset("\u1680\u2028\u2029\u202f\u205f\u3000") | frozenset(map(chr, range(0x2000, 0x200B)))
 _BLANKS = re.compile(r"[ \t]*")
-_BARE_KEY = re.compile(f"[^:={_SPACE}]*")
+_BARE_KEY = re.compile(r"[^:=\t-\r \x85\xa0]*")
 _BARE_INCLUDE = re.compile(r"[^\n\r;} \t]*")
 
 _NOT_AN_INCLUDE: Final = {
@@ -79,12 +80,21 @@ class Lexer:
         self._contexts.append(context)
         self._cursor.pos += 1
 
+    def _skip_spaces(self) -> str:
+        """Skips white space, newlines included, and returns the character after it."""
+        cursor = self._cursor
+        char = cursor.skip(_SPACES)
+        while char in _RARE_SPACES:
+            cursor.pos += 1
+            char = cursor.skip(_SPACES)
+        return char
+
     # Before a pair.
 
     def _pair_start(self) -> Item | None:
         """Before a key of the file, of the `{ }` around it, or of a map."""
         cursor = self._cursor
-        char = cursor.skip(_SPACES)
+        char = self._skip_spaces()
         if cursor.skip_comment():
             return None
         if self._context is _Context.MAP:
@@ -125,7 +135,7 @@ class Lexer:
     def _wrap_end(self) -> Item | None:
         """After the inner `}` of a file wrapped twice."""
         cursor = self._cursor
-        char = cursor.skip(_SPACES)
+        char = self._skip_spaces()
         if cursor.skip_comment():
             return None
         if char == "}":
@@ -146,6 +156,8 @@ class Lexer:
         # The first character belongs to the key whatever it is, as a lone `}` at the end of a file shows.
         match = _BARE_KEY.match(cursor.text, start + 1)
         end = match.end() if match is not None else start + 1
+        if not cursor.is_ascii:
+            end = next((at for at in range(start + 1, end) if cursor.text[at] in _RARE_SPACES), end)
         if end == cursor.length and self._context is _Context.MAP:
             raise cursor.error("Unexpected EOF processing map key.")
         item = cursor.slice_item(Kind.KEY, cursor.text[start:end], start=start, end=end)
@@ -178,7 +190,7 @@ class Lexer:
     def _key_end(self) -> Item | None:
         """Between a key and its value: white space, at most one separator."""
         cursor = self._cursor
-        char = cursor.skip(_SPACES)
+        char = self._skip_spaces()
         in_map = self._context is _Context.MAP
         if char == END_OF_TEXT and not in_map:
             return cursor.item(Kind.END)
@@ -186,7 +198,7 @@ class Lexer:
             cursor.pos += 1
         self._state = self._value
         if in_map:
-            char = cursor.skip(_SPACES)
+            char = self._skip_spaces()
             if char == ",":
                 raise cursor.error('Unexpected map value terminator ",".')
             if char == "}":
@@ -277,7 +289,7 @@ class Lexer:
     def _array_start(self) -> Item | None:
         """Before a value of an array, or its end."""
         cursor = self._cursor
-        char = cursor.skip(_SPACES)
+        char = self._skip_spaces()
         if cursor.skip_comment():
             return None
         if char in ",/":

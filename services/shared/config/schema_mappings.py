@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from services.shared.config.assembly import assemble
 from services.shared.config.errors import OptionProblem
 from services.shared.config.options import MappingDestination, SubjectMapping
 from services.shared.config.parser import Value
 from services.shared.config.reading import (
     Entry,
     Reading,
-    assemble,
     map_of,
     read_block,
     show,

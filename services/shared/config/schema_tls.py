@@ -10,14 +10,13 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import OptionProblem, describe_os_error
 from services.shared.config.includes import ReadFile
 from services.shared.config.key_pairs import KeyPairError, check_key_pair, holds_certificate
 from services.shared.config.options import TlsCertificate, TlsOptions
 from services.shared.config.reading import (
     Entry,
-    Fields,
-    assemble,
     go_type,
     last_position,
     list_of,

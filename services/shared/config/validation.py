@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from services.shared.config.addresses import split_host_port
 from services.shared.config.errors import ValidationError
 from services.shared.config.options import Options, UserOptions, WebsocketOptions
-from services.shared.config.reading import split_host_port
 from services.shared.config.units import format_duration
 from services.shared.wire.quote import quote
 
