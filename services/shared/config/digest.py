@@ -6,9 +6,9 @@ end (reference: operations 1.8).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from services.shared.config.parser import ConfigMap, Data
+from services.shared.config.parser import ConfigMap, Data, Date
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,17 +16,15 @@ if TYPE_CHECKING:
 
 def config_digest(config: ConfigMap) -> str:
     """`sha256:` and 64 hex digits."""
-    # Only here: a start without a configuration file needs neither.
-    import hashlib
-    import json
+    from hashlib import sha256  # Loads OpenSSL: a start without a configuration file does not need it.
 
     parts: list[str] = []
-    _encode(config, parts.append, json.JSONEncoder(ensure_ascii=False).encode)
+    _encode(config, parts.append)
     text = "".join(parts) + "\n"
-    return f"sha256:{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
+    return f"sha256:{sha256(text.encode('utf-8')).hexdigest()}"
 
 
-def _encode(data: Data, emit: Callable[[str], None], quote: Callable[[str], str]) -> None:
+def _encode(data: Data, emit: Callable[[str], None]) -> None:
     match data:
         case bool():
             emit("true" if data else "false")
@@ -35,39 +33,47 @@ def _encode(data: Data, emit: Callable[[str], None], quote: Callable[[str], str]
         case float():
             emit(_go_float(data))
         case str():
-            emit(_go_string(data, quote))
+            emit(_go_string(data))
         case list():
             separator = "["
             for element in data:
                 emit(separator)
-                _encode(element.data, emit, quote)
+                _encode(element.data, emit)
                 separator = ","
             emit("]" if data else "[]")
         case dict():
             separator = "{"
             for key in sorted(data, key=_bytes):
                 emit(separator)
-                emit(_go_string(key, quote))
+                emit(_go_string(key))
                 emit(":")
-                _encode(data[key].data, emit, quote)
+                _encode(data[key].data, emit)
                 separator = ","
             emit("}" if data else "{}")
-        case _:
-            emit(f'"{data:%Y-%m-%dT%H:%M:%S}Z"')
+        case Date():
+            emit(f'"{data.text}"')
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _go_string(text: str, quote: Callable[[str], str]) -> str:
-    quoted = quote(text)
-    for char in "<>&\u2028\u2029":
-        quoted = quoted.replace(char, f"\\u{ord(char):04x}")
-    if not quoted.isascii():
-        # A byte that was not UTF-8 is written as the escaped replacement character.
-        quoted = "".join("\\ufffd" if 0xDC80 <= ord(char) <= 0xDCFF else char for char in quoted)
-    return quoted
+def _go_string(text: str) -> str:
+    if text.isascii() and text.isprintable() and _SPECIAL.isdisjoint(text):
+        return f'"{text}"'
+    return f'"{text.translate(_ESCAPES)}"'
+
+
+def _escapes() -> dict[int, str]:
+    escapes = {code: f"\\u{code:04x}" for code in (*range(0x20), *map(ord, "<>&\u2028\u2029"))}
+    # A byte that was not UTF-8 is written as the replacement character.
+    escapes |= dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
+    return escapes | {ord(char): short for char, short in _SHORT.items()}
+
+
+_SHORT: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_SPECIAL: Final = frozenset('"\\<>&')
+_ESCAPES: Final = _escapes()
 
 
 def _go_float(value: float) -> str:

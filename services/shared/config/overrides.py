@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
+from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import ValidationError
 from services.shared.config.options import Options, TlsCertificate, TlsOptions
-from services.shared.config.reading import Fields, assemble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,12 @@ values after variables are expanded, so that a small text cannot unfold into an 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
+from services.shared.config.cursor import Item, Kind
 from services.shared.config.errors import ConfigError, ParseError, Position
 from services.shared.config.includes import IncludeTrail, ReadFile, read_text, resolve
-from services.shared.config.lexer import Item, Kind, Lexer
+from services.shared.config.lexer import Lexer
 from services.shared.config.units import parse_integer
 
 VALUES_MAX: Final = 5_000_000
@@ -24,8 +24,18 @@ _BCRYPT: Final = "2a$"
 _ENVIRONMENT_KEY: Final = "pk"
 _TRUE: Final = frozenset(("true", "on", "yes"))
 
+
+class Date:
+    """A moment in UTC as written, `2026-01-31T12:00:00Z`. No option takes one, so nothing more is known about it."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 ConfigMap = dict[str, "Value"]
-Data = bool | int | float | str | datetime | list["Value"] | ConfigMap
+Data = bool | int | float | str | Date | list["Value"] | ConfigMap
 """What a value holds."""
 
 
@@ -198,10 +208,16 @@ def _parse_float(text: str) -> float:
     return value
 
 
-def _parse_date(text: str) -> datetime:
-    try:
-        if not text.isascii():
-            raise ValueError(text)
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise ParseError(f"expected Zulu formatted DateTime, but got '{text}'") from None
+def _parse_date(text: str) -> Date:
+    if text.isascii():
+        year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+        hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:19])
+        if 1 <= month <= 12 and 1 <= day <= _days(year, month) and hour < 24 and minute < 60 and second < 60:
+            return Date(text)
+    raise ParseError(f"expected Zulu formatted DateTime, but got '{text}'")
+
+
+def _days(year: int, month: int) -> int:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month in (4, 6, 9, 11) else 31

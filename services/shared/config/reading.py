@@ -4,30 +4,23 @@ A `Rule` names the field and the conversion; `read_block` walks a block in the o
 fields. What a conversion refuses becomes one line of the report, and the rest of the block is still read, so that one
 pass shows everything (reference: operations 1.7).
 
-A field may be written `log.debug`: `assemble` puts it into the nested record. A rule whose field is `*` returns several
-fields at once.
+A rule whose field is `*` returns several fields at once.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
+from services.shared.config.addresses import split_host_port
+from services.shared.config.assembly import Fields
 from services.shared.config.errors import OptionProblem, Position, Problems
 from services.shared.config.includes import ReadFile
-from services.shared.config.parser import ConfigMap, Data, Value
+from services.shared.config.parser import ConfigMap, Data, Date, Value
 from services.shared.config.units import SECOND, DurationError, format_float, parse_duration_ns
 from services.shared.wire.quote import quote
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    Record = TypeVar("Record", bound=DataclassInstance)
-
-Fields = dict[str, object]
 INT32_MAX: Final = 2**31 - 1
 _PORT = re.compile(r"[+-]?[0-9]{1,18}")
 _SEVERAL: Final = "*"
@@ -101,21 +94,6 @@ def read_block(block: ConfigMap, rules: Table, reading: Reading, *, unknown: Unk
     return fields
 
 
-def assemble(record: Record, fields: Fields) -> Record:
-    """`record` with the fields replaced; `log.debug` goes one record deeper."""
-    flat: dict[str, Any] = {}
-    nested: dict[str, Fields] = {}
-    for name, value in fields.items():
-        outer, dot, inner = name.partition(".")
-        if dot:
-            nested.setdefault(outer, {})[inner] = value
-        else:
-            flat[name] = value
-    for outer, inner_fields in nested.items():
-        flat[outer] = assemble(flat.get(outer, getattr(record, outer)), inner_fields)
-    return replace(record, **flat)
-
-
 # Go's names and notation, for the texts.
 
 _GO_TYPES: Final = (
@@ -125,7 +103,7 @@ _GO_TYPES: Final = (
     (str, "string"),
     (list, "[]interface {}"),
     (dict, "map[string]interface {}"),
-    (datetime, "time.Time"),
+    (Date, "time.Time"),
 )
 
 
@@ -145,8 +123,8 @@ def show(data: Data) -> str:
             return f"[{' '.join(show(element.data) for element in data)}]"
         case dict():
             return f"map[{' '.join(f'{key}:{show(data[key].data)}' for key in sorted(data))}]"
-        case datetime():
-            return f"{data:%Y-%m-%d %H:%M:%S} +0000 UTC"
+        case Date():
+            return f"{data.text[:10]} {data.text[11:19]} +0000 UTC"
     return str(data)
 
 
@@ -240,18 +218,6 @@ def host_port(entry: Entry) -> HostPort:
     if not _PORT.fullmatch(port):
         raise entry.problem(f'could not parse port "{port}"')
     return HostPort(host, int(port))
-
-
-def split_host_port(text: str) -> tuple[str, str] | None:
-    """Host and port around the last colon, the host without its brackets; None when the text has another shape."""
-    host, colon, port = text.rpartition(":")
-    if not colon or set("[]") & set(port):
-        return None
-    if host.startswith("["):
-        host = host[1:-1] if host.endswith("]") else "["
-    elif ":" in host:
-        return None
-    return None if set("[]") & set(host) else (host, port)
 
 
 def warn_high_timeout(entry: Entry, *, timeout_ns: int) -> None:

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import Problems
 from services.shared.config.includes import ReadFile
-from services.shared.config.options import Options
+from services.shared.config.options import (
+    AccountOptions,
+    AuthorizationOptions,
+    FleetOptions,
+    Options,
+    SubjectMapping,
+    TlsOptions,
+    WebsocketOptions,
+)
 from services.shared.config.parser import ConfigMap
 from services.shared.config.reading import (
     Entry,
-    Fields,
     Reading,
-    assemble,
     boolean,
     duration,
     go_type,
@@ -30,15 +37,8 @@ from services.shared.config.reading import (
     table,
     unknown_field,
 )
-from services.shared.config.schema_accounts import accounts
-from services.shared.config.schema_authorization import authorization
-from services.shared.config.schema_fleet import fleet
 from services.shared.config.schema_logging import LOGGING
-from services.shared.config.schema_mappings import mappings
-from services.shared.config.schema_tls import tls
-from services.shared.config.schema_websocket import websocket
 from services.shared.config.units import SECOND, DurationError, format_duration, parse_duration_ns
-from services.shared.config.unsupported import is_switched_off, refuse_unsupported
 
 _LAME_DUCK_MIN_NS: Final = 30 * SECOND
 _SUB_TOKENS_MAX: Final = 255
@@ -55,9 +55,50 @@ def interpret(config: ConfigMap, *, file: str, read_file: ReadFile, onto: Option
 
 
 def _unknown(entry: Entry) -> None:
+    from services.shared.config.unsupported import is_switched_off, refuse_unsupported
+
     refuse_unsupported("top level", entry)
     if not is_switched_off("top level", entry):
         unknown_field(entry)
+
+
+# Blocks. A file pays for the tables of the blocks that it has.
+
+
+def _accounts(entry: Entry) -> tuple[AccountOptions, ...]:
+    from services.shared.config.schema_accounts import accounts
+
+    return accounts(entry)
+
+
+def _authorization(entry: Entry) -> AuthorizationOptions:
+    from services.shared.config.schema_authorization import authorization
+
+    return authorization(entry)
+
+
+def _fleet(entry: Entry) -> FleetOptions:
+    from services.shared.config.schema_fleet import fleet
+
+    return fleet(entry)
+
+
+def _mappings(entry: Entry) -> tuple[SubjectMapping, ...]:
+    from services.shared.config.schema_mappings import mappings
+
+    return mappings(entry)
+
+
+def _tls(entry: Entry) -> TlsOptions:
+    from services.shared.config.schema_tls import tls
+
+    return tls(entry)
+
+
+def _websocket(entry: Entry) -> WebsocketOptions:
+    from services.shared.config.schema_websocket import websocket
+
+    return websocket(entry)
 
 
 # Conversions that only the top level needs.
@@ -194,16 +235,16 @@ _RULES: Final = {
         ("proxy_protocol", "proxy_protocol", boolean),
         ("disable_sublist_cache no_sublist_cache", "no_sublist_cache", boolean),
         ("no_header_support", "no_header_support", boolean),
-        ("authorization", "authorization", authorization),
+        ("authorization", "authorization", _authorization),
         ("no_auth_user", "no_auth_user", string),
-        ("accounts", "accounts", accounts),
+        ("accounts", "accounts", _accounts),
         ("system_account system", "system_account", _system_account),
         ("no_system_account no_system no_sys_acc", "no_system_account", boolean),
-        ("mappings maps", "mappings", mappings),
-        ("tls", "tls", tls),
+        ("mappings maps", "mappings", _mappings),
+        ("tls", "tls", _tls),
         ("allow_non_tls", "allow_non_tls", boolean),
-        ("websocket ws", "websocket", websocket),
+        ("websocket ws", "websocket", _websocket),
         ("store_dir storedir", "store_dir", _store_dir),
-        ("fleet", "fleet", fleet),
+        ("fleet", "fleet", _fleet),
     ),
 }

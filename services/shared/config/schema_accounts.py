@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import OptionProblem, Position
 from services.shared.config.options import AccountLimits, AccountOptions, UserOptions
 from services.shared.config.parser import ConfigMap, Value
 from services.shared.config.reading import (
     INT32_MAX,
     Entry,
-    Fields,
     Reading,
-    assemble,
     go_type,
     integer_of,
     read_block,

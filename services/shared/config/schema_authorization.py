@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from services.shared.config.assembly import assemble
 from services.shared.config.errors import OptionProblem, Position
 from services.shared.config.options import AuthorizationOptions, UserOptions
 from services.shared.config.parser import Value
 from services.shared.config.reading import (
     Entry,
     Reading,
-    assemble,
     boolean,
     go_type,
     last_position,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.shared.config.assembly import assemble
 from services.shared.config.options import FleetOptions
 from services.shared.config.reading import (
     Entry,
-    assemble,
     go_type,
     integer,
     read_block,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.shared.config.assembly import assemble
 from services.shared.config.errors import OptionProblem
 from services.shared.config.parser import Value
-from services.shared.config.reading import Entry, assemble, go_type, integer, read_block, show, table
+from services.shared.config.reading import Entry, go_type, integer, read_block, show, table
 from services.shared.config.units import DurationError, parse_duration_ns
 from services.shared.identity.permissions import (
     RESPONSES_EXPIRES_NS_DEFAULT,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.shared.config.assembly import assemble
 from services.shared.config.errors import OptionProblem
 from services.shared.config.options import AuthorizationOptions, WebsocketOptions
 from services.shared.config.parser import Value
 from services.shared.config.reading import (
     Entry,
-    assemble,
     boolean,
     duration,
     go_type,
