@@ -4,10 +4,9 @@
     ├── ParseError         the text is not in the configuration language; nothing was interpreted
     ├── FileError          a file could not be read
     ├── OptionErrors       options were refused or warned about; everything found in one pass
-    ├── ValidationError    options contradict each other (checked at start and on reload, not by `-t`)
-    └── ReloadRefused      the new configuration differs where a running node cannot follow
+    └── ValidationError    options contradict each other (checked at start and on reload, not by `-t`)
 
-Every `str()` is the text nats-server prints after `nats-server: ` (reference: operations 1.7, 2.13, 4.2).
+Every `str()` is the text nats-server prints after `nats-server: ` (reference: operations 1.7, 2.13).
 """
 
 from __future__ import annotations
@@ -29,10 +28,6 @@ class FileError(ConfigError):
 
 class ValidationError(ConfigError):
     """Two options contradict each other."""
-
-
-class ReloadRefused(ConfigError):
-    """A running node cannot take over this change; nothing of the new configuration may be applied."""
 
 
 class Position(NamedTuple):

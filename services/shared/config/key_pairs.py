@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\r?\n(.*?)-----END \1-----", re.DOTALL)
+_PEM_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\r?\n")
 _PEM_HEADER = re.compile(r"[^\n]*:[^\n]*\n")
 
 _SEQUENCE: Final = 0x30
@@ -100,8 +100,13 @@ def _blocks_of(pem: bytes) -> list[tuple[str, bytes]]:
     from binascii import Error, a2b_base64  # Built in; only files with TLS come here.
 
     blocks: list[tuple[str, bytes]] = []
-    for match in _PEM_BLOCK.finditer(pem.decode("latin-1")):
-        body = match[2]
+    text = pem.decode("latin-1")
+    at = 0
+    while (match := _PEM_BEGIN.search(text, at)) is not None:
+        end = text.find(f"-----END {match[1]}-----", match.end())
+        if end < 0:
+            break
+        body, at = text[match.end() : end], end
         while (header := _PEM_HEADER.match(body)) is not None:
             body = body[header.end() :]
         try:

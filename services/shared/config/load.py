@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from services.shared.config.baseline import with_defaults
 from services.shared.config.errors import FileError, OptionErrors, ValidationError
 from services.shared.config.includes import ReadFile, read_text
-from services.shared.config.options import Options
+from services.shared.config.options import Options, TlsOptions
 from services.shared.config.overrides import FlagOverrides, apply_flags, flags_after_start
 
 
@@ -35,7 +35,7 @@ def load_options(*, flags: FlagOverrides, environ: Mapping[str, str], read_file:
         loaded = _load_file(flags.config_file, environ=environ, read_file=read_file)
     options = apply_flags(loaded.options, flags)
     if options.tls_from_flags and options.tls is not None:
-        _check_tls_files(options, read_file)
+        options = replace(options, tls=_check_flag_files(options.tls, read_file))
     return replace(loaded, options=with_defaults(options))
 
 
@@ -81,9 +81,10 @@ def _read(path: str, *, environ: Mapping[str, str], read_file: ReadFile) -> tupl
     return options, problems.found()
 
 
-def _check_tls_files(options: Options, read_file: ReadFile) -> None:
-    from services.shared.config.schema_tls import find_tls_fault
+def _check_flag_files(tls: TlsOptions, read_file: ReadFile) -> TlsOptions:
+    from services.shared.config.schema_tls import TlsFileError, check_tls_files
 
-    fault = find_tls_fault(options.tls, read_file=read_file) if options.tls is not None else None
-    if fault is not None:
-        raise ValidationError(fault)
+    try:
+        return check_tls_files(tls, read_file=read_file)
+    except TlsFileError as error:
+        raise ValidationError(str(error)) from None

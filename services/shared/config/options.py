@@ -46,6 +46,8 @@ class TlsOptions:
     pinned_certs: tuple[str, ...] = ()
     connection_rate_limit: int = 0
     handshake_first_delay_ns: int | None = None
+    files_digest: str = ""
+    """Over the content of all files named here, so that renewed certificates make a difference on reload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from services.shared.config.cursor import Item, Kind
 from services.shared.config.errors import ConfigError, ParseError, Position
 from services.shared.config.includes import IncludeTrail, ReadFile, read_text, resolve
-from services.shared.config.lexer import Item, Kind, Lexer
+from services.shared.config.lexer import Lexer
 from services.shared.config.units import parse_integer
 
 VALUES_MAX: Final = 5_000_000

@@ -55,11 +55,9 @@ def _mapping(source: str, value: Value, reading: Reading) -> SubjectMapping:
             raise OptionProblem("Expected an entry for the mapping destination", at=value.at)
     refused_before = reading.problems.refused
     destinations = tuple(_destination(element, reading) for element in elements)
-    fault = (
-        find_mapping_fault(source=source, destinations=destinations)
-        if reading.problems.refused == refused_before
-        else None
-    )
+    if reading.problems.refused > refused_before:
+        return SubjectMapping(source=source, destinations=())
+    fault = find_mapping_fault(source=source, destinations=destinations)
     if fault is not None:
         raise OptionProblem(f"Error adding mapping for {quote(source)} : {fault}", at=value.at)
     return SubjectMapping(source=source, destinations=destinations)

@@ -7,6 +7,7 @@ Certificates, keys and CA files are read and checked here, since `-t` must repor
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from services.shared.config.errors import OptionProblem, describe_os_error
@@ -73,14 +74,20 @@ CURVES: Final = frozenset(
 )
 
 
+class TlsFileError(Exception):
+    """A file that a `tls` block names cannot be used; the text says which and why."""
+
+
 def tls(entry: Entry) -> TlsOptions:
     """A `tls` block of a listener, its files checked."""
     fields = read_block(map_of(entry.value), _RULES, entry.reading, unknown=_unknown)
     options, fault = _build(fields)
-    fault = fault or find_tls_fault(options, read_file=entry.reading.read_file)
     if fault is not None:
         raise entry.problem(fault)
-    return options
+    try:
+        return check_tls_files(options, read_file=entry.reading.read_file)
+    except TlsFileError as error:
+        raise entry.problem(str(error)) from None
 
 
 def _build(fields: Fields) -> tuple[TlsOptions, str | None]:
@@ -109,35 +116,37 @@ def _build(fields: Fields) -> tuple[TlsOptions, str | None]:
     return options, None
 
 
-def find_tls_fault(options: TlsOptions, *, read_file: ReadFile) -> str | None:
-    """What is wrong with the files these options name, or None. Also for options given as flags."""
+def check_tls_files(options: TlsOptions, *, read_file: ReadFile) -> TlsOptions:
+    """The options with the digest of their files. Raises TlsFileError; also for options given as flags."""
+    contents: list[bytes] = []
     count = len(options.certificates)
     for number, pair in enumerate(options.certificates, start=1):
-        fault = _find_pair_fault(pair, read_file)
-        if fault is not None:
-            which = f" {number}/{count}" if options.certificates_listed else ""
-            return f"error parsing X509 certificate/key pair{which}: {fault}"
-    if not options.ca_file:
-        return None
-    try:
-        bundle = read_file(options.ca_file)
-    except OSError as error:
-        return describe_os_error(error, options.ca_file)
-    return None if holds_certificate(bundle) else "failed to parse root ca certificate"
-
-
-def _find_pair_fault(pair: TlsCertificate, read_file: ReadFile) -> str | None:
-    contents: list[bytes] = []
-    for path in (pair.cert_file, pair.key_file):
         try:
-            contents.append(read_file(path))
-        except OSError as error:
-            return describe_os_error(error, path)
+            certificate, key = _read(pair.cert_file, read_file), _read(pair.key_file, read_file)
+            check_key_pair(certificate_pem=certificate, key_pem=key)
+        except (TlsFileError, KeyPairError) as error:
+            which = f" {number}/{count}" if options.certificates_listed else ""
+            raise TlsFileError(f"error parsing X509 certificate/key pair{which}: {error}") from None
+        contents += (certificate, key)
+    if options.ca_file:
+        bundle = _read(options.ca_file, read_file)
+        if not holds_certificate(bundle):
+            raise TlsFileError("failed to parse root ca certificate")
+        contents.append(bundle)
+    return replace(options, files_digest=_digest(contents))
+
+
+def _read(path: str, read_file: ReadFile) -> bytes:
     try:
-        check_key_pair(certificate_pem=contents[0], key_pem=contents[1])
-    except KeyPairError as error:
-        return str(error)
-    return None
+        return read_file(path)
+    except OSError as error:
+        raise TlsFileError(describe_os_error(error, path)) from None
+
+
+def _digest(contents: list[bytes]) -> str:
+    from hashlib import sha256  # Loads OpenSSL; only configurations with TLS pay for it.
+
+    return sha256(b"".join(sha256(content).digest() for content in contents)).hexdigest() if contents else ""
 
 
 # Conversions.

@@ -1,7 +1,7 @@
 """Options that nats-server has and natsfleet does not have yet.
 
 They are known, so that a file that uses one is refused with a sentence instead of "unknown field", and never ignored.
-A feature that arrives deletes its row here and adds one to a schema table.
+A feature that arrives deletes its row here and adds one to a schema table; its flags are in `unsupported_flags`.
 """
 
 from __future__ import annotations
@@ -62,18 +62,6 @@ UNSUPPORTED: Final = {
     )
 }
 """Per block: what to say about a name."""
-
-UNSUPPORTED_FLAGS: Final = {
-    name: sentence
-    for names, sentence in (
-        ("js jetstream", "streams and consumers are not served"),
-        ("cluster cluster_listen cluster_name cluster_advertise", "a node does not form a cluster with others"),
-        ("routes no_advertise connect_retries", "a node does not form a cluster with others"),
-        ("profile", "there is no profiling port"),
-    )
-    for name in names.split()
-}
-"""Flags of nats-server that are parsed and then refused, with the reason."""
 
 
 def refuse_unsupported(block: str, entry: Entry) -> None:
