@@ -37,17 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, flags = (words[0], words[1:]) if words else ("", [])
     match command:
         case "server":
-            from services.cli.server import run_server
+            from services.cli.server import Start, run_server
 
-            return run_server(flags, program=SERVER_PROGRAM)
+            return run_server(flags, Start(program=SERVER_PROGRAM, argv=sys.argv, environ=os.environ))
         case "up":
-            from services.cli.server import run_up
+            from services.cli.server import Start, run_server
+            from services.supervisor.plan import options_for_up
 
-            return run_up(flags)
+            start = Start(program=PRODUCT, argv=sys.argv, environ=os.environ, adjust=options_for_up)
+            return run_server(flags, start)
         case role if role in ROLES:
-            from services.cli.server import run_server
+            from services.cli.server import Start, run_server
 
-            return run_server(flags, program=f"{PRODUCT}-{role}", only=role)
+            return run_server(flags, Start(program=PRODUCT, argv=sys.argv, environ=os.environ, only=role))
         case "status":
             from services.cli.status import print_status
 

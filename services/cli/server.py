@@ -1,4 +1,4 @@
-"""`natsfleet server` and its relatives: from a command line to a running node, or to a text and an exit code.
+"""`natsfleet server` and its relatives: from flags to a running node, or to a text and an exit code.
 
 Nothing of the engine is loaded here, and nothing of the supervisor unless a node is to run: `-v`, `-t` and `--signal`
 are used by scripts that expect them to be instant.
@@ -7,65 +7,122 @@ are used by scripts that expect them to be instant.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
-from services.cli.command_line import CommandLine, RunNode, SendSignal, ShowText
+from services.cli.flags import CheckFile, Run, SendSignal, Stop, check, failure, parse_command_line
+from services.shared.config.errors import ConfigError
 from services.shared.config.options import Options
-from services.shared.telemetry.release import SERVER_PROGRAM
-from services.supervisor.reload import Reloaded
+from services.shared.config.overrides import FlagOverrides
+from services.supervisor.reload import Reload, Reloaded, ReloadError
 
 
-def carry_out(command: CommandLine, *, program: str, argv: Sequence[str], only: str = "") -> int:
-    """Does what the command line says; the exit code. `only` runs a single role of the node."""
+def _unchanged(options: Options) -> Options:
+    return options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How `natsfleet` was called. `program` names the executable in file names, `argv` is all of its arguments.
+
+    `adjust` changes the options that flags and file give, now and at every reload; `only` runs a single role.
+    """
+
+    program: str
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    adjust: Callable[[Options], Options] = _unchanged
+    only: str = ""
+
+
+def run_server(arguments: Sequence[str], start: Start) -> int:
+    """Does what nats-server's flags say; the exit code of the process."""
+    command = parse_command_line(arguments)
     match command:
-        case ShowText():
-            print(command.text, end="", file=sys.stderr if command.is_error else sys.stdout)
-            return command.exit_code
+        case Stop():
+            return _show(command)
         case SendSignal():
-            return _signal(command.value)
-        case RunNode():
-            for warning in command.warnings:
-                print(warning, file=sys.stderr)
-            return _run_node(command, program=program, argv=argv, only=only)
+            return _signal(command.request)
+        case CheckFile():
+            return _show(check(command.path, environ=start.environ, read_file=read_file))
+        case Run():
+            return _run(command.flags, start)
         case _:
             assert_never(command)
 
 
-def adjusted(command: CommandLine, adjust: Callable[[Options], Options]) -> CommandLine:
-    """The same command line for a node whose options are adjusted, now and after every reload.
-
-    A reload compares what was written with what is written, so the options before the adjustment are kept beside.
-    """
-    if not isinstance(command, RunNode):
-        return command
-    written = command.options
-    offered = adjust(written), written
-
-    def read_and_adjust(before: Options) -> Reloaded:
-        nonlocal written, offered
-        if before == offered[0]:
-            written = offered[1]  # the last reload was taken
-        reloaded = command.read_again(written)
-        offered = adjust(reloaded.options), reloaded.options
-        return replace(reloaded, options=offered[0])
-
-    return replace(command, options=offered[0], read_again=read_and_adjust)
+def read_file(path: str) -> bytes:
+    """The bytes of a file. Raises OSError."""
+    with open(path, "rb") as file:
+        return file.read()
 
 
-def _signal(value: str) -> int:
+def _show(stop: Stop) -> int:
+    print(stop.stderr, end="", file=sys.stderr)
+    print(stop.stdout, end="")
+    return stop.code
+
+
+def _signal(request: str) -> int:
     from services.cli.signal_command import SignalCommandError, send_signal
 
     try:
-        send_signal(value)
+        send_signal(request)
     except SignalCommandError as error:
-        print(f"{SERVER_PROGRAM}: {error}", file=sys.stderr)
-        return 1
+        return _show(failure(str(error)))
     return 0
 
 
-def _run_node(command: RunNode, *, program: str, argv: Sequence[str], only: str) -> int:
+def _run(flags: FlagOverrides, start: Start) -> int:
+    from services.shared.config.load import load_options
+
+    try:
+        loaded = load_options(flags=flags, environ=start.environ, read_file=read_file)
+        options = start.adjust(loaded.options)
+        _validate_start(options)
+    except ConfigError as error:
+        return _show(failure(str(error)))
+    for warning in loaded.warnings:
+        print(warning, file=sys.stderr)
+    return _run_node(options, make_reload(flags, start), start)
+
+
+def _validate_start(options: Options) -> None:
+    """Raises ValidationError, but for what nats-server finds out while it starts: that is told in the log."""
+    from services.shared.config.validation import validate_options
+    from services.supervisor.plan import PlanError, plan_node
+
+    try:
+        plan_node(options)
+    except PlanError:
+        return
+    validate_options(options)
+
+
+def make_reload(flags: FlagOverrides, start: Start) -> Reload:
+    """How a node started with these flags reads its configuration again (operations 4.2)."""
+
+    def read_again(before: Options) -> Reloaded:
+        from services.shared.config.diff import Refused, compare
+        from services.shared.config.load import reload_options
+        from services.shared.config.validation import validate_options
+
+        try:
+            loaded = reload_options(flags=flags, environ=start.environ, read_file=read_file)
+            options = start.adjust(loaded.options)
+            validate_options(options)
+        except ConfigError as error:
+            raise ReloadError(str(error)) from error
+        outcome = compare(old=before, new=options)
+        if isinstance(outcome, Refused):
+            raise ReloadError(outcome.reason)
+        return Reloaded(options=outcome.options, lines=outcome.lines)
+
+    return read_again
+
+
+def _run_node(options: Options, read_again: Reload, start: Start) -> int:
     from services.cli.redaction import redact_arguments
     from services.shared.runtime.process_name import read_arguments, set_arguments
     from services.supervisor.app import Launch, run_node
@@ -76,10 +133,10 @@ def _run_node(command: RunNode, *, program: str, argv: Sequence[str], only: str)
     if redacted != visible:
         set_arguments(redacted)
     launch = Launch(
-        options=command.options,
-        read_again=command.read_again,
-        program=program,
-        argv=tuple(redact_arguments(argv)),
-        roles=tuple(role for role in ROLES if not only or role.name == only),
+        options=options,
+        read_again=read_again,
+        program=start.program,
+        argv=tuple(redact_arguments(start.argv)),
+        roles=tuple(role for role in ROLES if not start.only or role.name == start.only),
     )
     return run_node(launch)
