@@ -31,6 +31,8 @@ pub(crate) struct Io {
     pub wants_write: bool,
     pub watched_read: bool,
     pub watched_write: bool,
+    /// The poll does not know the socket for now.
+    pub unwatched: bool,
     /// Bytes that may still be thrown away while draining.
     pub drain_left: usize,
 }
@@ -48,6 +50,7 @@ impl Io {
             wants_write: false,
             watched_read: true,
             watched_write: false,
+            unwatched: false,
             drain_left: 1 << 20,
         }
     }

@@ -320,6 +320,9 @@ impl Run {
         }
         let slot = report.token as u32;
         if report.writable {
+            if let Some(io) = self.io(slot) {
+                io.wants_write = false;
+            }
             self.flush(slot, &[]);
         }
         if !report.readable {
@@ -340,7 +343,7 @@ impl Run {
             self.read_layered(slot);
             return;
         }
-        if io.partial.len() >= OWN_PARTIAL_MIN || io.need >= OWN_PARTIAL_MIN {
+        if io.partial.len() >= OWN_PARTIAL_MIN {
             self.read_into_partial(slot);
             return;
         }
@@ -393,7 +396,11 @@ impl Run {
             if clear.len() >= need {
                 self.process(slot, &clear);
             } else if let Some(io) = self.io(slot) {
-                io.partial = clear.clone();
+                if clear.len() >= OWN_PARTIAL_MIN {
+                    std::mem::swap(&mut clear, &mut io.partial);
+                } else {
+                    io.partial = clear.clone();
+                }
             }
             clear.clear();
             clear.shrink_to(BLOCK_BYTES * 4);
@@ -418,25 +425,21 @@ impl Run {
         }
     }
 
-    /// A large frame comes in: it is collected where it will be processed, and only looked at when whole.
+    /// A large frame comes in: it is collected where it will be processed, and only looked at when whole. Memory grows
+    /// with what has come, whatever was announced.
     fn read_into_partial(&mut self, slot: u32) {
-        let Some(io) = self.io(slot) else { return };
-        let have = io.partial.len();
-        let want = io.need.saturating_sub(have).clamp(OWN_PARTIAL_MIN, BLOCK_BYTES);
-        io.partial.resize(have + want, 0);
-        match receive(io.raw(), &mut io.partial[have..]) {
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let want = io.need.saturating_sub(io.partial.len()).clamp(OWN_PARTIAL_MIN, BLOCK_BYTES);
+        match receive(io.raw(), &mut self.block[..want]) {
             Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
             Ok(count) => {
-                io.partial.truncate(have + count);
+                io.partial.extend_from_slice(&self.block[..count]);
                 if io.partial.len() >= io.need {
                     let input = std::mem::take(&mut io.partial);
                     self.process(slot, &input);
                 }
             }
-            Err(error) => {
-                io.partial.truncate(have);
-                self.read_failed(slot, &error);
-            }
+            Err(error) => self.read_failed(slot, &error),
         }
     }
 
@@ -504,7 +507,14 @@ impl Run {
         if io.phase == Phase::Draining {
             return;
         }
-        let outcome = if io.link.is_some() { self.write_layered(slot, input) } else { self.write_plain(slot, input) };
+        let outcome = if io.wants_write {
+            // It was full, and will say when it is not.
+            Ok(true)
+        } else if io.link.is_some() {
+            self.write_layered(slot, input)
+        } else {
+            self.write_plain(slot, input)
+        };
         match outcome {
             Ok(full) => {
                 self.engine.flushed(slot, input, self.now_ns);
@@ -586,6 +596,11 @@ impl Run {
     fn watch(&mut self, slot: u32) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let read = !io.resting && io.phase != Phase::Finishing;
+        if io.unwatched && (read || io.wants_write) && self.poll.add(io.raw(), u64::from(slot), read, io.wants_write).is_ok()
+        {
+            (io.unwatched, io.watched_read, io.watched_write) = (false, read, io.wants_write);
+            return;
+        }
         if read == io.watched_read && io.wants_write == io.watched_write {
             return;
         }
@@ -640,17 +655,21 @@ impl Run {
         }
     }
 
-    /// A connection that is not being read from reports something: only an error or hang-up counts.
+    /// A connection that is not being read from reports something: only an error or hang-up counts. When there is input
+    /// left to process first, the socket is not watched until then, since it would report its end without pause.
     fn look_for_end(&mut self, slot: u32) {
-        let Some(io) = self.io(slot) else { return };
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let mut probe = [0u8; 1];
         // SAFETY: peeks at most one byte into an array of one.
         let count = unsafe {
             libc::recv(io.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
         };
-        if count == 0 {
+        if count > 0 {
+            io.unwatched = self.poll.remove(io.raw()).is_ok();
+            self.watch(slot);
+        } else if count == 0 {
             self.peer_gone(slot, CloseReason::ClientClosed, "");
-        } else if count < 0 && io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock {
+        } else if io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock {
             self.peer_gone(slot, CloseReason::ReadError, "connection reset");
         }
     }
