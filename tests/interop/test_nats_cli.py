@@ -67,17 +67,19 @@ async def test_request_is_answered_by_a_replying_tool(server: Server) -> None:
     with background(server, "reply", "cli.service", "the answer"):
 
         async def answered() -> bool:
-            output = await trio.to_thread.run_sync(partial(nats, server, "request", "cli.service", "", "--timeout", "2s"))
+            output = await trio.to_thread.run_sync(
+                partial(nats, server, "request", "cli.service", "", "--timeout", "2s")
+            )
             return "the answer" in output
 
         await eventually(answered, within_s=RUN_S, what="the answer")
 
 
 def test_wrong_password_is_reported(guarded_server: Server) -> None:
-    with pytest.raises(AssertionError, match="(?i)authorization violation"):
+    with pytest.raises(AssertionError, match=r"(?i)authorization violation"):
         nats(guarded_server, "--user", "u", "--password", "wrong", "pub", "cli.guarded", "x")
 
 
 def test_permission_violation_is_reported(guarded_server: Server) -> None:
-    with pytest.raises(AssertionError, match='Permissions Violation for Publish to "not.allowed"'):
+    with pytest.raises(AssertionError, match=r'Permissions Violation for Publish to "not\.allowed"'):
         nats(guarded_server, "--user", "q", "--password", "p", "pub", "not.allowed", "x")

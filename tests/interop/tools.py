@@ -21,7 +21,12 @@ def find_tool(name: str) -> str:
 def run_tool(name: str, arguments: Sequence[str]) -> str:
     """What the tool prints on both streams; fails when its exit code is not 0."""
     done = subprocess.run(
-        [find_tool(name), *arguments], capture_output=True, text=True, timeout=RUN_S, check=False, stdin=subprocess.DEVNULL
+        [find_tool(name), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=RUN_S,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     output = done.stdout + done.stderr
     assert done.returncode == 0, f"{name} {' '.join(arguments)} ended with {done.returncode}:\n{output}"

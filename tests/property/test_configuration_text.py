@@ -12,8 +12,10 @@ from services.shared.config.digest import config_digest
 from services.shared.config.errors import ConfigError
 from services.shared.config.parser import ConfigMap, Value, parse
 
-WORDS = ["a", "listen", ":", "=", "{", "}", "[", "]", ",", "\n", " ", '"', "'", "(", ")", "#", "//", "$a", "$", "include", "1",
-         "1k", "-1", "true", "1.5", "2024-01-02T03:04:05Z", "\\x41", "\t", "\x00", "é", "\udc80"]  # fmt: skip
+WORDS = [
+    "a", "listen", ":", "=", "{", "}", "[", "]", ",", "\n", " ", '"', "'", "(", ")", "#", "//", "$a", "$", "include",
+    "1", "1k", "-1", "true", "1.5", "2024-01-02T03:04:05Z", "\\x41", "\t", "\x00", "é", "\udc80",
+]  # fmt: skip
 KEY = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
 PLAIN = st.text(st.characters(codec="utf-8", categories=["L"]), max_size=8)
 TREE = st.recursive(

@@ -1,3 +1,5 @@
+"""A parsed command line is carried out: text, signal, or a node with adjusted options."""
+
 from dataclasses import replace
 
 import pytest
