@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find engine -path engine/target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print) engine/Cargo.lock
 
-.PHONY: up build test lint types unit rust interop tools bench lock clean help check-prerequisites
+.PHONY: up build test lint tools bench lock clean help check-prerequisites check-test-prerequisites
 
 help: ## What each target does
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -15,6 +15,10 @@ check-prerequisites:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "natsfleet needs Python's venv module. Debian/Ubuntu: apt-get install python3-venv"; exit 1; }
 	@command -v cc >/dev/null || { echo "natsfleet needs a C compiler. Debian/Ubuntu: apt-get install build-essential"; exit 1; }
 	@command -v cargo >/dev/null || { echo "natsfleet needs Rust's cargo. Install Rust with rustup (the toolchain named 'stable'), or on Debian/Ubuntu: apt-get install cargo"; exit 1; }
+
+check-test-prerequisites: check-prerequisites
+	@test -x .tools/bin/nats || command -v go >/dev/null || { echo "the tests need Go to build the nats tool. Install it from https://go.dev/dl, or on Debian/Ubuntu: apt-get install golang"; exit 1; }
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { echo "the tests need rustfmt and clippy: rustup component add rustfmt clippy, or on Debian/Ubuntu: apt-get install rustfmt rust-clippy"; exit 1; }
 
 $(VENV)/.deps: requirements.lock | check-prerequisites
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,10 +34,10 @@ build: $(VENV)/.native ## Build the engine into .venv
 up: build ## Build and start one node: clients on 4222, data in ./data
 	@exec $(BIN)/python -m services.cli.main up
 
-test: build tools ## Build and run every test
+test: check-test-prerequisites build tools ## Build and run every test
 	.ci/stages
 
-lint: $(VENV)/.deps ## Format, lint, import contracts
+lint: check-test-prerequisites build ## Format, lint, import contracts, rules of the repository
 	.ci/stages lint
 
 tools: $(VENV)/.deps ## The pinned real tools the tests use

@@ -1,0 +1,1 @@
+"""The monitor role: HTTP views of what the other roles know."""

@@ -1,0 +1,1 @@
+"""The libraries that the roles build on. Nothing lives directly in this folder."""

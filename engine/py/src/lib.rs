@@ -1,6 +1,8 @@
 //! Python bindings of the engine: batches of values in and out, no decisions.
 //!
 //! Everything that may wait for the forwarding thread lets go of the interpreter first.
+// Tuples are what crosses the edge; `services/shared/engine` gives their members names.
+#![allow(clippy::type_complexity)]
 
 mod engine;
 mod events;

@@ -75,12 +75,15 @@ class Problems:
         return len(self._errors)
 
     def refuse(self, message: str, *, at: Position) -> None:
+        """An option that stops the start."""
         self._errors.append(f"{at}: {message}")
 
     def warn(self, field: str, reason: str, *, at: Position) -> None:
+        """An option that is taken, though it should not be there."""
         self._warnings.append(f'{at}: invalid use of field "{field}": {reason}')
 
     def warn_empty(self, file: str) -> None:
+        """A file that says nothing."""
         self._warnings.append(f"{file}: config has no values or is empty")
 
     def found(self) -> OptionErrors | None:

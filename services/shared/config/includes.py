@@ -52,6 +52,7 @@ class IncludeTrail:
         self._files += 1
 
     def leave(self) -> None:
+        """The file that was entered last has been read."""
         self._trail.pop()
 
 

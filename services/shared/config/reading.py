@@ -45,6 +45,7 @@ class Entry(NamedTuple):
     reading: Reading
 
     def problem(self, message: str) -> OptionProblem:
+        """What is wrong with the value, and where it stands."""
         return OptionProblem(message, at=self.value.at)
 
 
@@ -129,6 +130,7 @@ def show(data: Data) -> str:
 
 
 def wrong_type(value: Value, wanted: str) -> OptionProblem:
+    """A value of another type than `wanted`, in Go's words."""
     return OptionProblem(f"interface conversion: interface {{}} is {go_type(value.data)}, not {wanted}", at=value.at)
 
 
@@ -136,44 +138,52 @@ def wrong_type(value: Value, wanted: str) -> OptionProblem:
 
 
 def string_of(value: Value) -> str:
+    """The text of a value."""
     if isinstance(value.data, str):
         return value.data
     raise wrong_type(value, "string")
 
 
 def integer_of(value: Value) -> int:
+    """The whole number of a value."""
     if isinstance(value.data, int) and not isinstance(value.data, bool):
         return value.data
     raise wrong_type(value, "int64")
 
 
 def map_of(value: Value) -> ConfigMap:
+    """The block that a value holds."""
     if isinstance(value.data, dict):
         return value.data
     raise wrong_type(value, "map[string]interface {}")
 
 
 def list_of(value: Value) -> list[Value]:
+    """The array that a value holds."""
     if isinstance(value.data, list):
         return value.data
     raise wrong_type(value, "[]interface {}")
 
 
 def boolean_of(value: Value) -> bool:
+    """The truth value of a value."""
     if isinstance(value.data, bool):
         return value.data
     raise wrong_type(value, "bool")
 
 
 def string(entry: Entry) -> str:
+    """An option that is a text."""
     return string_of(entry.value)
 
 
 def integer(entry: Entry) -> int:
+    """An option that is a whole number."""
     return integer_of(entry.value)
 
 
 def boolean(entry: Entry) -> bool:
+    """An option that is true or false."""
     return boolean_of(entry.value)
 
 

@@ -1,0 +1,1 @@
+"""The log: levels, lines, files. Opens nothing but log files."""

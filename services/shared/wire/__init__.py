@@ -1,0 +1,1 @@
+"""What peers read: error texts, close reasons, quoting."""

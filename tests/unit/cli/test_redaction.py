@@ -1,3 +1,5 @@
+"""Secrets of the command line do not stay visible."""
+
 from services.cli.redaction import redact_arguments
 
 

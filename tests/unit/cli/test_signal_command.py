@@ -1,3 +1,5 @@
+"""`--signal`: which processes are meant, and what they are sent."""
+
 import os
 import signal
 import subprocess

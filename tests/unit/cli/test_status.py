@@ -1,3 +1,5 @@
+"""`natsfleet status` says which roles serve."""
+
 from services.cli.status import describe_node
 from services.supervisor.readiness import ReadinessRecord
 

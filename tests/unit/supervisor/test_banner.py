@@ -1,3 +1,5 @@
+"""The lines of a starting node."""
+
 from services.shared.config.options import (
     AccountOptions,
     AuthorizationOptions,

@@ -1,3 +1,5 @@
+"""Which roles a node has and where it listens."""
+
 from dataclasses import replace
 
 import pytest

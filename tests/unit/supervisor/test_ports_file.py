@@ -1,3 +1,5 @@
+"""The ports file."""
+
 from services.supervisor.ports_file import ports_file_name, ports_file_text, urls
 
 

@@ -1,3 +1,5 @@
+"""Readiness records appear whole and go with their role."""
+
 import os
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""When a role is started again, and when the node gives up."""
+
 from services.supervisor.restarts import (
     DELAY_NS_MAX,
     FAILED_STARTS_MAX,

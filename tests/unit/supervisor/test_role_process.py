@@ -1,3 +1,5 @@
+"""One process of a role, from the fork to its burial."""
+
 import pytest
 
 from services.supervisor.role_process import describe_end

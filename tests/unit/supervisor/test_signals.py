@@ -1,3 +1,5 @@
+"""What each signal means."""
+
 import signal
 
 import pytest

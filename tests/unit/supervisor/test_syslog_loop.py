@@ -1,3 +1,5 @@
+"""The connection to a syslog daemon."""
+
 import os
 import re
 import socket

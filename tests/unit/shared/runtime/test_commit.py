@@ -1,3 +1,5 @@
+"""The commit is read from a checkout, a worktree, or is unknown."""
+
 from pathlib import Path
 
 from services.shared.runtime.commit import own_commit

@@ -1,3 +1,5 @@
+"""The control channel: records arrive whole, in order, and never block either end."""
+
 import os
 import socket
 from types import MappingProxyType

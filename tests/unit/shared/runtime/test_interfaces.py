@@ -1,3 +1,5 @@
+"""The addresses of this machine."""
+
 from services.shared.runtime.interfaces import local_hosts
 
 

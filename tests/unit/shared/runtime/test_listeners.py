@@ -1,3 +1,5 @@
+"""Listening sockets: addresses, families, and the texts of failures."""
+
 import os
 import socket
 

@@ -1,3 +1,5 @@
+"""Log lines to pipes and files: never waiting, counted when lost."""
+
 import os
 import socket
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Every start makes a fresh identity."""
+
 from services.shared.identity.nkeys import KeyKind, decode_public, public_key
 from services.shared.runtime.node_identity import make_identity
 

@@ -1,3 +1,5 @@
+"""The name and arguments that a process shows."""
+
 import subprocess
 import sys
 from pathlib import Path

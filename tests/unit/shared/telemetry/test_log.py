@@ -1,3 +1,5 @@
+"""The format of log lines, and that no text can forge one."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

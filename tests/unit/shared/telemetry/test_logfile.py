@@ -1,3 +1,5 @@
+"""Log files: appended to, rotated, purged, re-opened."""
+
 from pathlib import Path
 
 from services.shared.telemetry.logfile import LogFile, backup_suffix, surplus_backups

@@ -1,3 +1,5 @@
+"""What the program calls itself."""
+
 import tomllib
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Syslog frames, local and remote."""
+
 import pytest
 
 from services.shared.telemetry.syslog import SyslogTarget, SyslogUrlError, local_frame, parse_target, remote_frame
