@@ -14,6 +14,10 @@ use crate::outbuf::BORROW_MIN;
 use crate::slab::Slab;
 use crate::subject;
 
+/// Bytes that may wait for another process of this node. It asks for what it gets, so it is not held to the limit of
+/// clients, which the largest answers to monitoring would exceed.
+const LINK_PENDING_MAX: usize = 256 << 20;
+
 /// A message on its way to receivers.
 struct Message<'a> {
     from: u32,
@@ -59,13 +63,15 @@ impl Engine {
             return;
         }
         let bytes = p.body.len() as u64;
+        let counted = u64::from(conn.kind != Kind::Link);
+        let bytes = bytes * counted;
         conn.traffic.in_msgs += 1;
         conn.traffic.in_bytes += bytes;
-        self.totals.traffic.in_msgs += 1;
+        self.totals.traffic.in_msgs += counted;
         self.totals.traffic.in_bytes += bytes;
         let number = conn.admission.account;
         let Some(account) = self.accounts.get_mut(number as usize) else { return };
-        account.traffic.in_msgs += 1;
+        account.traffic.in_msgs += counted;
         account.traffic.in_bytes += bytes;
         if !p.reply.is_empty() && is_reserved_reply(p.reply) {
             self.refuse_publish(slot, Violation::Reply, p.reply);
@@ -167,7 +173,9 @@ impl Engine {
     fn route_for(&mut self, number: u32, subject: &[u8]) -> u32 {
         let Self { accounts, subs, .. } = self;
         let Some(account) = accounts.get_mut(number as usize) else { return u32::MAX };
+        account.routes.matches += 1;
         if let Some(route) = account.routes.find(subject) {
+            account.routes.hits += 1;
             return route;
         }
         let mut route = Route::default();
@@ -432,8 +440,10 @@ impl Outlet<'_> {
         }
         conn.traffic.out_msgs += 1;
         conn.traffic.out_bytes += body_bytes as u64;
-        self.out_msgs += 1;
-        self.out_bytes += body_bytes as u64;
+        if conn.kind != Kind::Link {
+            self.out_msgs += 1;
+            self.out_bytes += body_bytes as u64;
+        }
         if let Some(permit) = conn.admission.permit.as_ref().filter(|_| !message.reply.is_empty()) {
             if let Some(spec) = permit.responses().filter(|_| !permit.can_publish(message.reply)) {
                 conn.replies.get_or_insert_default().note(message.reply, spec, message.now_ns as i64);
@@ -447,6 +457,9 @@ impl Outlet<'_> {
         let pending = conn.out.pending();
         if pending > YIELD_BYTES.min(self.pending_max / 2) {
             self.full = true;
+            if conn.kind == Kind::Link && pending <= LINK_PENDING_MAX {
+                return true;
+            }
             if pending > self.pending_max {
                 self.doomed.push((target.conn, CloseReason::SlowConsumerPendingBytes));
             } else if pending > self.pending_max / 4 * 3 {
