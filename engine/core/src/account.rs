@@ -1,4 +1,4 @@
-//! An account: an isolated space of subjects.
+//! An account: an isolated space of subjects, and what happened in it.
 
 use std::sync::Arc;
 
@@ -16,6 +16,29 @@ pub struct Account {
     pub(crate) routes: Routes,
     pub(crate) mappings: Option<Arc<Mappings>>,
     pub(crate) traffic: Traffic,
+    pub(crate) conns: u32,
+    pub(crate) slow_consumers: u64,
+}
+
+/// How an account's subjects were looked up so far, and what is remembered of it (reference: operations 6.8).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// Subscriptions now.
+    pub subs: usize,
+    /// Subscriptions ever added.
+    pub inserts: u64,
+    /// Subscriptions ever removed.
+    pub removes: u64,
+    /// Subjects looked up, beside those that a connection publishes to again and again.
+    pub matches: u64,
+    /// Of these, those whose route was remembered.
+    pub hits: u64,
+    /// Routes that are remembered now.
+    pub remembered: usize,
+    /// Receivers of the remembered route that has most of them, and of all together.
+    pub fanout_max: usize,
+    /// See `fanout_max`.
+    pub fanout_total: usize,
 }
 
 impl Account {
@@ -25,6 +48,23 @@ impl Account {
             routes: Routes::new(seed, ROUTES_BYTES_MAX),
             mappings: None,
             traffic: Traffic::default(),
+            conns: 0,
+            slow_consumers: 0,
+        }
+    }
+
+    pub(crate) fn lookups(&self) -> Lookups {
+        let (fanout_max, fanout_total) =
+            self.routes.fanouts().fold((0, 0), |(max, total), fanout| (fanout.max(max), total + fanout));
+        Lookups {
+            subs: self.interest.len(),
+            inserts: self.interest.inserts(),
+            removes: self.interest.inserts() - self.interest.len() as u64,
+            matches: self.routes.matches,
+            hits: self.routes.hits,
+            remembered: self.routes.len(),
+            fanout_max,
+            fanout_total,
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Kind {
     Client,
     /// The control plane itself: what it is sent becomes events.
     Internal,
+    /// Another process of this node. It speaks like a client, but is neither counted nor shown as one.
+    Link,
 }
 
 /// What a client asked for in CONNECT (reference: wire protocol 1.5).
@@ -73,6 +75,8 @@ pub struct Admission {
     pub about: Box<[u8]>,
     /// True when the account is the system account.
     pub system: bool,
+    /// The other end is a process of this node (`Kind::Link`).
+    pub link: bool,
     /// Nothing but CONNECT is accepted, and only within this time (0: without limit). `None` once that is settled.
     pub connect_within_ns: Option<u64>,
     /// A first frame other than CONNECT is put before the control plane instead of being refused.
@@ -127,6 +131,8 @@ pub struct Conn {
     pub(crate) last: LastRoute,
     pub(crate) replies: Option<Box<Replies>>,
     pub(crate) traffic: Traffic,
+    /// How often it had to rest because a receiver was nearly full.
+    pub(crate) stalls: u64,
     pub(crate) arrival: Option<Box<Arrival>>,
     pub(crate) closing: Option<CloseReason>,
     /// Waiting for the control plane to answer a CONNECT.
@@ -158,6 +164,7 @@ impl Conn {
             last: LastRoute::default(),
             replies: None,
             traffic: Traffic::default(),
+            stalls: 0,
             arrival: None,
             closing: None,
             paused: false,
@@ -176,6 +183,11 @@ impl Conn {
             stuck_pending: 0,
             stuck_since_ns: 0,
         }
+    }
+
+    /// True once its CONNECT was accepted, or was not needed: it belongs to its account.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.admission.connect_within_ns.is_none()
     }
 
     /// Why the connection is being closed, if it is.

@@ -34,6 +34,9 @@ pub(crate) const YIELD_TOTAL_BYTES: usize = 16 << 20;
 const DROPPABLE_EVENTS_MAX: usize = 16_384;
 const DROPPABLE_EVENT_BYTES_MAX: usize = 32 << 20;
 
+/// Subscriptions that are reported of a connection when it closes.
+const CLOSED_SUBS_MAX: usize = 1024;
+
 /// Bytes of a trace line or payload that are kept.
 pub(crate) const TRACE_BYTES_MAX: usize = 32 << 10;
 
@@ -111,6 +114,8 @@ pub struct Totals {
     pub conns_ever: u64,
     /// Memory taken by output that waits for slow sockets.
     pub stuck_bytes: u64,
+    /// How often a publisher had to rest because a receiver was nearly full.
+    pub stalled: u64,
 }
 
 /// See the module documentation.
@@ -189,6 +194,7 @@ impl Engine {
             first_pong_info: Box::default(),
             about: Box::default(),
             system: true,
+            link: false,
             connect_within_ns: None,
             silent_ok: false,
             open_rule: None,
@@ -220,12 +226,32 @@ impl Engine {
     /// Takes a connection on. Its account must be installed.
     pub fn open(&mut self, admission: Admission, now_ns: u64) -> u32 {
         let cid = admission.cid;
-        let slot = self.conns.insert(Conn::new(Kind::Client, admission, self.seed ^ cid, now_ns));
+        let kind = if admission.link { Kind::Link } else { Kind::Client };
+        let slot = self.conns.insert(Conn::new(kind, admission, self.seed ^ cid, now_ns));
         self.by_cid.insert(cid, slot);
-        self.totals.conns += 1;
-        self.totals.conns_ever += 1;
+        if kind == Kind::Client {
+            self.totals.conns += 1;
+            self.totals.conns_ever += 1;
+        }
+        self.count_in(slot);
         self.start_timers(slot, now_ns);
         slot
+    }
+
+    /// Counts a settled client into its account.
+    fn count_in(&mut self, slot: u32) {
+        let settled = self.conns.get(slot).filter(|conn| conn.kind == Kind::Client && conn.is_settled());
+        if let Some(account) = settled.and_then(|conn| self.accounts.get_mut(conn.admission.account as usize)) {
+            account.conns += 1;
+        }
+    }
+
+    /// Takes a settled client out of its account's count.
+    fn count_out(&mut self, slot: u32) {
+        let settled = self.conns.get(slot).filter(|conn| conn.kind == Kind::Client && conn.is_settled());
+        if let Some(account) = settled.and_then(|conn| self.accounts.get_mut(conn.admission.account as usize)) {
+            account.conns = account.conns.saturating_sub(1);
+        }
     }
 
     /// Takes a connection on that came through a door of the engine. Above the limit of connections it is told so and
@@ -265,11 +291,6 @@ impl Engine {
     /// Counters of the whole engine.
     pub fn totals(&self) -> Totals {
         Totals { subs: self.subs.len() as u64, ..self.totals }
-    }
-
-    /// Traffic and subscription count of an account.
-    pub fn account_view(&self, account: u32) -> Option<(Traffic, usize)> {
-        self.accounts.get(account as usize).map(|a| (a.traffic, a.interest.len()))
     }
 
     /// Processes input of a connection, from a frame boundary on.
@@ -405,6 +426,10 @@ impl Engine {
     }
 
     fn connect(&mut self, slot: u32, json: &[u8], now_ns: u64) {
+        if let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.rtt_ns == 0) {
+            // The first CONNECT answers INFO, which is a round trip as good as any.
+            conn.rtt_ns = conn.last_in_ns.saturating_sub(conn.opened_ns).max(1);
+        }
         if !self.settings.trace && self.settle_plain(slot, json, now_ns) {
             return;
         }
@@ -419,6 +444,7 @@ impl Engine {
     pub fn readmit(&mut self, cid: u64, admission: Admission, now_ns: u64) -> Option<u32> {
         let slot = self.slot_of(cid)?;
         self.drop_subs(slot);
+        self.count_out(slot);
         let verbose = admission.wishes.verbose;
         let conn = self.conns.get_mut(slot)?;
         conn.admission = Admission { cid, ..admission };
@@ -426,6 +452,7 @@ impl Engine {
         conn.last = Default::default();
         conn.replies = None;
         conn.arrival = None;
+        self.count_in(slot);
         if verbose {
             self.send(slot, b"+OK\r\n");
         }
@@ -495,15 +522,24 @@ impl Engine {
         if let Some(text) = text {
             self.send_err(slot, text.as_bytes());
         }
+        let sub_views = self.sub_views_of(slot, CLOSED_SUBS_MAX);
         let subs = self.drop_subs(slot);
+        self.count_out(slot);
         let Some(conn) = self.conns.get_mut(slot) else { return };
         conn.closing = Some(reason);
         touch(&mut self.touched, conn, slot);
-        self.totals.conns -= 1;
-        match reason {
-            CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline => self.totals.slow_consumers += 1,
-            CloseReason::StaleConnection => self.totals.stale_connections += 1,
-            _ => {}
+        if conn.kind == Kind::Client {
+            self.totals.conns -= 1;
+            match reason {
+                CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline => {
+                    self.totals.slow_consumers += 1;
+                    if let Some(account) = self.accounts.get_mut(conn.admission.account as usize) {
+                        account.slow_consumers += 1;
+                    }
+                }
+                CloseReason::StaleConnection => self.totals.stale_connections += 1,
+                _ => {}
+            }
         }
         let cid = conn.admission.cid;
         self.by_cid.remove(&cid);
@@ -514,6 +550,11 @@ impl Engine {
             detail: detail.into(),
             traffic: conn.traffic,
             subs,
+            sub_views,
+            pending: conn.out.pending(),
+            last_in_ns: conn.last_in_ns,
+            rtt_ns: conn.rtt_ns,
+            stalls: conn.stalls,
             about: std::mem::take(&mut conn.admission.about),
             arrival: conn.arrival.take(),
         });
@@ -624,6 +665,14 @@ impl Engine {
                 conn.stuck = 0;
                 conn.stuck_pending = 0;
             }
+        }
+    }
+
+    /// A publisher has to rest because a receiver is nearly full.
+    pub fn stalled(&mut self, slot: u32) {
+        self.totals.stalled += 1;
+        if let Some(conn) = self.conns.get_mut(slot) {
+            conn.stalls += 1;
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::conn::{Arrival, Traffic};
 use crate::errors::CloseReason;
+use crate::view::SubView;
 
 /// Something a user may not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,16 @@ pub enum Event {
         traffic: Traffic,
         /// Subscriptions that it had.
         subs: u32,
+        /// The first of them.
+        sub_views: Vec<SubView>,
+        /// Its output that was not sent yet, in bytes.
+        pending: usize,
+        /// When it last sent something.
+        last_in_ns: u64,
+        /// Last measured round trip; 0 is unknown.
+        rtt_ns: u64,
+        /// How often it had to rest because a receiver was nearly full.
+        stalls: u64,
         /// Its `Admission::about`.
         about: Box<[u8]>,
         /// How it came in, if it was never admitted and the engine accepted it.

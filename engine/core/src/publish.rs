@@ -15,6 +15,10 @@ use crate::outbuf::BORROW_MIN;
 use crate::slab::Slab;
 use crate::subject;
 
+/// Bytes that may wait for another process of this node. It asks for what it gets, so it is not held to the limit of
+/// clients, which the largest answers to monitoring would exceed.
+const LINK_PENDING_MAX: usize = 256 << 20;
+
 /// A message on its way to receivers.
 struct Message<'a> {
     from: u32,
@@ -57,13 +61,15 @@ impl Engine {
         let Some(conn) = self.conns.get_mut(slot) else { return };
         let wishes = conn.admission.wishes;
         let bytes = p.body.len() as u64;
+        let counted = u64::from(conn.kind != Kind::Link);
+        let bytes = bytes * counted;
         conn.traffic.in_msgs += 1;
         conn.traffic.in_bytes += bytes;
-        self.totals.traffic.in_msgs += 1;
+        self.totals.traffic.in_msgs += counted;
         self.totals.traffic.in_bytes += bytes;
         let number = conn.admission.account;
         let Some(account) = self.accounts.get_mut(number as usize) else { return };
-        account.traffic.in_msgs += 1;
+        account.traffic.in_msgs += counted;
         account.traffic.in_bytes += bytes;
         if !p.reply.is_empty() && is_reserved_reply(p.reply) {
             self.refuse_publish(slot, Violation::Reply, p.reply);
@@ -177,7 +183,9 @@ impl Engine {
     fn route_for(&mut self, number: u32, subject: &[u8]) -> u32 {
         let Self { accounts, subs, .. } = self;
         let Some(account) = accounts.get_mut(number as usize) else { return u32::MAX };
+        account.routes.matches += 1;
         if let Some(route) = account.routes.find(subject) {
+            account.routes.hits += 1;
             return route;
         }
         let mut route = Route::default();
@@ -452,8 +460,10 @@ impl Outlet<'_> {
         self.fresh_bytes += if message.borrow_at.is_some() { prefix.len() } else { prefix.len() + message.tail.len() };
         conn.traffic.out_msgs += 1;
         conn.traffic.out_bytes += body_bytes as u64;
-        self.out_msgs += 1;
-        self.out_bytes += body_bytes as u64;
+        if conn.kind != Kind::Link {
+            self.out_msgs += 1;
+            self.out_bytes += body_bytes as u64;
+        }
         if let Some(permit) = conn.admission.permit.as_ref().filter(|_| !message.reply.is_empty()) {
             if let Some(spec) = permit.responses().filter(|_| !permit.can_publish(message.reply)) {
                 conn.replies.get_or_insert_default().note(message.reply, spec, message.now_ns as i64);
@@ -468,6 +478,9 @@ impl Outlet<'_> {
         if pending > YIELD_BYTES.min(self.pending_max / 2) {
             // What a slow receiver has had waiting for longer is no reason to flush all others more often.
             self.full |= pending - conn.stuck_pending.min(pending) > YIELD_BYTES.min(self.pending_max / 2);
+            if conn.kind == Kind::Link && pending <= LINK_PENDING_MAX {
+                return true;
+            }
             if pending > self.pending_max {
                 self.doomed.push((target.conn, CloseReason::SlowConsumerPendingBytes));
             } else if pending > self.pending_max / 4 * 3 {

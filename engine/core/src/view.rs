@@ -1,6 +1,7 @@
 //! What the control plane may look at: plain values, copied out.
 
-use crate::conn::{Arrival, Conn, Kind, Traffic};
+use crate::account::Lookups;
+use crate::conn::{Arrival, Conn, Kind, Sub, Traffic};
 use crate::engine::Engine;
 
 /// A connection, for connz.
@@ -8,10 +9,12 @@ use crate::engine::Engine;
 pub struct ConnView {
     /// Client id.
     pub cid: u64,
-    /// Number of its account.
-    pub account: u32,
+    /// Number of its account, once that is settled.
+    pub account: Option<u32>,
     /// Traffic so far.
     pub traffic: Traffic,
+    /// How often it had to rest because a receiver was nearly full.
+    pub stalls: u64,
     /// Subscriptions now.
     pub subs: usize,
     /// Bytes waiting for its socket.
@@ -29,7 +32,7 @@ pub struct ConnView {
 }
 
 /// A subscription, for connz and subsz.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubView {
     /// Client id of its owner; 0 is the control plane.
     pub cid: u64,
@@ -47,11 +50,27 @@ pub struct SubView {
     pub max: u64,
 }
 
+/// An account, for accountz, accstatz and subsz.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountView {
+    /// Its number.
+    pub number: u32,
+    /// Settled clients now.
+    pub conns: u32,
+    /// Traffic of its clients so far.
+    pub traffic: Traffic,
+    /// Clients cut as slow consumers.
+    pub slow_consumers: u64,
+    /// Its subjects.
+    pub lookups: Lookups,
+}
+
 fn view(conn: &Conn) -> ConnView {
     ConnView {
         cid: conn.admission.cid,
-        account: conn.admission.account,
+        account: conn.is_settled().then_some(conn.admission.account),
         traffic: conn.traffic,
+        stalls: conn.stalls,
         subs: conn.subs.len(),
         pending: conn.out.pending(),
         opened_ns: conn.opened_ns,
@@ -63,7 +82,7 @@ fn view(conn: &Conn) -> ConnView {
 }
 
 impl Engine {
-    /// All open connections.
+    /// All open connections of clients.
     pub fn conn_views(&self) -> Vec<ConnView> {
         self.conns
             .iter()
@@ -74,23 +93,61 @@ impl Engine {
 
     /// The connection with this client id.
     pub fn conn_view(&self, cid: u64) -> Option<ConnView> {
-        self.slot_of(cid).and_then(|slot| self.conns.get(slot)).map(view)
+        self.slot_of(cid).and_then(|slot| self.conns.get(slot)).filter(|conn| conn.kind == Kind::Client).map(view)
     }
 
-    /// Subscriptions of one connection, or of all.
-    pub fn sub_views(&self, cid: Option<u64>) -> Vec<SubView> {
-        let owner = cid.map(|cid| self.slot_of(cid));
-        self.subs
+    fn sub_view(&self, sub: &Sub) -> SubView {
+        SubView {
+            cid: self.conns.get(sub.conn).map_or(0, |conn| conn.admission.cid),
+            account: sub.account,
+            subject: sub.subject.clone(),
+            queue: sub.queue.clone().unwrap_or_default(),
+            sid: sub.sid.clone(),
+            delivered: sub.delivered,
+            max: sub.max,
+        }
+    }
+
+    /// The first subscriptions of a connection, in the order in which they were made as far as numbers tell.
+    pub(crate) fn sub_views_of(&self, slot: u32, at_most: usize) -> Vec<SubView> {
+        let Some(conn) = self.conns.get(slot) else { return Vec::new() };
+        conn.subs.values().take(at_most).filter_map(|&number| self.subs.get(number)).map(|sub| self.sub_view(sub)).collect()
+    }
+
+    /// All subscriptions of these connections.
+    pub fn sub_views(&self, cids: &[u64]) -> Vec<SubView> {
+        cids.iter().filter_map(|&cid| self.slot_of(cid)).flat_map(|slot| self.sub_views_of(slot, usize::MAX)).collect()
+    }
+
+    /// How many subscriptions there are in an account (`None`: in all), and a page of them. With `test` only those that
+    /// this published subject reaches.
+    pub fn sub_page(
+        &self,
+        account: Option<u32>,
+        test: Option<&[u8]>,
+        offset: usize,
+        limit: usize,
+    ) -> (usize, Vec<SubView>) {
+        let wanted = |sub: &&Sub| {
+            account.is_none_or(|number| number == sub.account)
+                && test.is_none_or(|subject| crate::subject::matches(&sub.subject, subject))
+        };
+        let all = || self.subs.iter().map(|(_, sub)| sub).filter(wanted);
+        let page = all().skip(offset).take(limit).map(|sub| self.sub_view(sub)).collect();
+        (all().count(), page)
+    }
+
+    /// All accounts, by number.
+    pub fn account_views(&self) -> Vec<AccountView> {
+        self.accounts
             .iter()
-            .filter(|(_, sub)| owner.is_none_or(|slot| slot == Some(sub.conn)))
-            .map(|(_, sub)| SubView {
-                cid: self.conns.get(sub.conn).map_or(0, |conn| conn.admission.cid),
-                account: sub.account,
-                subject: sub.subject.clone(),
-                queue: sub.queue.clone().unwrap_or_default(),
-                sid: sub.sid.clone(),
-                delivered: sub.delivered,
-                max: sub.max,
+            .zip(0..)
+            .map(|(account, number)| AccountView {
+                number,
+                conns: account.conns,
+                traffic: account.traffic,
+                slow_consumers: account.slow_consumers,
+                lookups: account.lookups(),
             })
             .collect()
     }

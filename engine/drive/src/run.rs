@@ -483,6 +483,9 @@ impl Run {
         io.need = need;
         if paused || stall {
             io.resting = true;
+            if stall {
+                self.engine.stalled(slot);
+            }
             self.watch(slot);
             if !paused {
                 self.set_timer(slot, REST_NS * (input.len() as u64).div_ceil(REST_BYTES));

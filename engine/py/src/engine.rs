@@ -7,7 +7,7 @@ use natsfleet_core::conn::{Admission, OpenRule, Wishes};
 use natsfleet_core::engine::Settings;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::ws::WsOptions;
-use natsfleet_drive::{Door, Forwarder, Gone, Link};
+use natsfleet_drive::{Door, Forwarder, Gone, Link, Run};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -80,6 +80,7 @@ struct Decided {
     first_pong_info: Vec<u8>,
     about: Vec<u8>,
     system: bool,
+    link: bool,
     connect_within_ns: Option<u64>,
     silent_ok: bool,
     open_rule: Option<OpenRuleParts>,
@@ -115,6 +116,7 @@ impl From<Decided> for Admission {
             first_pong_info: d.first_pong_info.into(),
             about: d.about.into(),
             system: d.system,
+            link: d.link,
             connect_within_ns: d.connect_within_ns,
             silent_ok: d.silent_ok,
             open_rule: d.open_rule.map(|rule| Arc::new(rule.into())),
@@ -298,6 +300,7 @@ impl Engine {
         dict.set_item("connections", totals.conns)?;
         dict.set_item("total_connections", totals.conns_ever)?;
         dict.set_item("stuck_bytes", totals.stuck_bytes)?;
+        dict.set_item("stalled", totals.stalled)?;
         dict.set_item("now_ns", now_ns)?;
         Ok(dict)
     }
@@ -316,17 +319,30 @@ impl Engine {
         found.iter().map(|view| views::conn(py, view)).collect()
     }
 
-    /// Views of the subscriptions of one connection, or of all.
-    #[pyo3(signature = (cid=None))]
-    fn subscriptions<'py>(&self, py: Python<'py>, cid: Option<u64>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let found = py.detach(|| self.forwarder.ask(move |run| run.engine().sub_views(cid))).map_err(gone)?;
+    /// Views of all subscriptions of some connections.
+    fn subscriptions<'py>(&self, py: Python<'py>, cids: Vec<u64>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = py.detach(|| self.forwarder.ask(move |run| run.engine().sub_views(&cids))).map_err(gone)?;
         found.iter().map(|view| views::sub(py, view)).collect()
     }
 
-    /// `((in_msgs, in_bytes, out_msgs, out_bytes), subscriptions)` of an account.
-    fn account(&self, py: Python<'_>, number: u32) -> PyResult<Option<((u64, u64, u64, u64), usize)>> {
-        let view = py.detach(|| self.forwarder.ask(move |run| run.engine().account_view(number))).map_err(gone)?;
-        Ok(view.map(|(traffic, subs)| (events::four(&traffic), subs)))
+    /// How many subscriptions an account has (`None`: all), or those of them that a subject reaches, and a page of them.
+    fn subscription_page<'py>(
+        &self,
+        py: Python<'py>,
+        account: Option<u32>,
+        test: Option<Vec<u8>>,
+        offset: usize,
+        limit: usize,
+    ) -> PyResult<(usize, Vec<Bound<'py, PyAny>>)> {
+        let page = move |run: &mut Run| run.engine().sub_page(account, test.as_deref(), offset, limit);
+        let (total, found) = py.detach(|| self.forwarder.ask(page)).map_err(gone)?;
+        Ok((total, found.iter().map(|view| views::sub(py, view)).collect::<PyResult<_>>()?))
+    }
+
+    /// Views of all accounts that were installed, by number.
+    fn accounts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = py.detach(|| self.forwarder.ask(|run| run.engine().account_views())).map_err(gone)?;
+        found.iter().map(|view| views::account(py, view)).collect()
     }
 
     /// Ends the forwarding thread; every socket is closed.

@@ -5,6 +5,8 @@ use natsfleet_core::event::{Event, Violation};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::views;
+
 type Four = (u64, u64, u64, u64);
 
 pub fn four(traffic: &Traffic) -> Four {
@@ -27,9 +29,13 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
         Event::Admitted { cid, account } => ("admitted", cid, account).into_pyobject(py)?.into_any(),
         Event::Arrived { cid, arrival } => ("arrived", cid, came_in(py, &arrival)).into_pyobject(py)?.into_any(),
         Event::Info { cid, json } => ("info", cid, bytes(&json)).into_pyobject(py)?.into_any(),
-        Event::Closed { cid, account, reason, detail, traffic, subs, about, arrival } => {
+        Event::Closed {
+            cid, account, reason, detail, traffic, subs, sub_views, pending, last_in_ns, rtt_ns, stalls, about, arrival
+        } => {
             let arrival = arrival.map(|a| came_in(py, &a));
-            ("closed", cid, account, reason.code(), &*detail, four(&traffic), subs, bytes(&about), arrival)
+            let sub_views = sub_views.iter().map(|view| views::sub(py, view)).collect::<PyResult<Vec<_>>>()?;
+            let last = (four(&traffic), stalls, subs, pending, last_in_ns, rtt_ns);
+            ("closed", cid, account, reason.code(), &*detail, last, sub_views, bytes(&about), arrival)
                 .into_pyobject(py)?
                 .into_any()
         }

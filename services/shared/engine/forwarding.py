@@ -1,7 +1,7 @@
 """The forwarding engine as the control plane uses it: typed values down, events up.
 
-All methods but `connections`, `subscriptions`, `totals` and `account` return at once; those four wait for the end of the
-forwarding thread's current batch, which is short.
+All methods but the views (`connections`, `subscriptions`, `subscription_page`, `totals`, `accounts`) and `set_permit`
+return at once; those wait for the end of the forwarding thread's current batch, which is short.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Handover:
 
     `connect_within_ns` of None means that the connection is admitted; otherwise nothing but CONNECT is accepted, within
     that time (0: without limit); with `silent_ok` another first frame becomes a `connect` event with empty arguments.
+    `link` is for the other processes of this node, which are neither counted nor shown.
     """
 
     cid: int
@@ -69,6 +70,7 @@ class Handover:
     connect_within_ns: int | None
     silent_ok: bool = False
     open_rule: OpenRule | None = None
+    link: bool = False
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""
@@ -115,11 +117,15 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionView:
-    """A connection as the engine sees it now. Times are nanoseconds of the engine's clock (`totals()["now_ns"]`)."""
+    """A connection as the engine sees it now. Times are nanoseconds of the engine's clock (`totals()["now_ns"]`).
+
+    `account` is None until a CONNECT was accepted, where one is needed.
+    """
 
     cid: int
-    account: int
+    account: int | None
     traffic: Traffic
+    stalls: int
     subscriptions: int
     pending_bytes: int
     opened_ns: int
@@ -140,6 +146,31 @@ class SubscriptionView:
     sid: bytes
     delivered: int
     max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """How an account's subjects were looked up so far: the figures of subsz (reference: operations 6.8)."""
+
+    subscriptions: int = 0
+    inserts: int = 0
+    removes: int = 0
+    matches: int = 0
+    hits: int = 0
+    remembered: int = 0
+    fanout_max: int = 0
+    fanout_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account as the engine sees it now. `connections` and `traffic` are those of its clients."""
+
+    number: int
+    connections: int
+    traffic: Traffic
+    slow_consumers: int
+    lookups: Lookups
 
 
 def compile_permit(permissions: Permissions) -> Permit:
@@ -288,20 +319,27 @@ class Forwarding:
     def connections(self, cid: int | None = None) -> list[ConnectionView]:
         """All open connections, or the one with a client id."""
         return [
-            ConnectionView(c[0], c[1], Traffic(*c[2]), *c[3:9], Arrival(*c[9]) if c[9] else None)
+            ConnectionView(c[0], c[1], Traffic(*c[2]), *c[3:10], Arrival(*c[10]) if c[10] else None)
             for c in self._engine.connections(cid)
         ]
 
-    def subscriptions(self, cid: int | None = None) -> list[SubscriptionView]:
-        """All subscriptions, or those of one connection."""
-        return [SubscriptionView(*s) for s in self._engine.subscriptions(cid)]
+    def subscriptions(self, cids: Sequence[int]) -> list[SubscriptionView]:
+        """All subscriptions of some connections."""
+        return [SubscriptionView(*s) for s in self._engine.subscriptions(cids)]
 
-    def account(self, number: int) -> tuple[Traffic, int]:
-        """Traffic and number of subscriptions of an account that was installed."""
-        view = self._engine.account(number)
-        if view is None:
-            raise KeyError(number)
-        return Traffic(*view[0]), view[1]
+    def subscription_page(
+        self, *, account: int | None, test: bytes | None, offset: int, limit: int
+    ) -> tuple[int, list[SubscriptionView]]:
+        """How many subscriptions there are in an account (None: in all) and a page of them.
+
+        With `test` only those count that this published subject reaches.
+        """
+        total, page = self._engine.subscription_page(account, test, offset, limit)
+        return total, [SubscriptionView(*s) for s in page]
+
+    def accounts(self) -> list[AccountView]:
+        """All accounts that were installed, by number."""
+        return [AccountView(a[0], a[1], Traffic(*a[2]), a[3], Lookups(*a[4])) for a in self._engine.accounts()]
 
     def stop(self) -> None:
         """Ends the forwarding thread; every socket is closed."""

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-
 from services.cli.command_line import RunNode, SendSignal, ShowText
+
 from services.cli.server import adjusted, carry_out
 from services.shared.config.options import Options
 from services.supervisor.plan import options_for_up

@@ -46,6 +46,7 @@ pub struct Interest {
     root: u32,
     hash: Seeded,
     count: usize,
+    inserts: u64,
 }
 
 impl Interest {
@@ -54,12 +55,17 @@ impl Interest {
         let hash = seeded(seed);
         let mut nodes = Slab::default();
         let root = nodes.insert(Node::new(hash.clone()));
-        Self { literals: BytesMap::with_hasher(hash.clone()), lists: Slab::default(), nodes, root, hash, count: 0 }
+        Self { literals: BytesMap::with_hasher(hash.clone()), lists: Slab::default(), nodes, root, hash, count: 0, inserts: 0 }
     }
 
     /// How many subscriptions there are.
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// How many subscriptions were ever added.
+    pub fn inserts(&self) -> u64 {
+        self.inserts
     }
 
     /// True when nobody wants anything.
@@ -70,6 +76,7 @@ impl Interest {
     /// Adds `sub` under a valid subject.
     pub fn insert(&mut self, subject: &[u8], sub: u32) -> Place {
         self.count += 1;
+        self.inserts += 1;
         let list = if subject::has_wildcard(subject) {
             self.wildcard_list(subject)
         } else {

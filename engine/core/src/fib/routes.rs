@@ -70,12 +70,14 @@ pub struct Routes {
     stamp: u64,
     bytes: usize,
     bytes_max: usize,
+    pub(crate) matches: u64,
+    pub(crate) hits: u64,
 }
 
 impl Routes {
     /// Remembers routes until they take `bytes_max` bytes; then it starts afresh.
     pub fn new(seed: u64, bytes_max: usize) -> Self {
-        Self { by_subject: BytesMap::with_hasher(seeded(seed)), routes: Slab::default(), stamp: 1, bytes: 0, bytes_max }
+        Self { by_subject: BytesMap::with_hasher(seeded(seed)), routes: Slab::default(), stamp: 1, bytes: 0, bytes_max, matches: 0, hits: 0 }
     }
 
     /// Changes whenever any remembered route was forgotten.
@@ -88,6 +90,21 @@ impl Routes {
     #[inline]
     pub fn find(&self, subject: &[u8]) -> Option<u32> {
         self.by_subject.get(subject).copied()
+    }
+
+    /// How many routes are remembered.
+    pub fn len(&self) -> usize {
+        self.by_subject.len()
+    }
+
+    /// True when nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.by_subject.is_empty()
+    }
+
+    /// The number of receivers of each remembered route; a queue group is one.
+    pub(crate) fn fanouts(&self) -> impl Iterator<Item = usize> + '_ {
+        self.routes.iter().map(|(_, route)| route.plain.len() + route.queues.len())
     }
 
     /// The route numbered `at`.
