@@ -20,6 +20,7 @@ fn admission(cid: u64) -> Admission {
         connect_within_ns: None,
         silent_ok: false,
         open_rule: None,
+        link: false,
     }
 }
 
