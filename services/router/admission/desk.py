@@ -84,7 +84,7 @@ class Desk:
 
     def __init__(
         self, *, engine: Forwarding, rules: Rules, numbers: AccountNumbers, permits: PermitBook[Permit],
-        census: Census, log: Logger, check: CheckLater,
+        census: Census, log: Logger,
     ) -> None:  # fmt: skip
         self.rules = rules
         self._engine = engine
@@ -92,8 +92,12 @@ class Desk:
         self._permits = permits
         self._census = census
         self._log = log
-        self._check = check
+        self._check: CheckLater | None = None
         self._newcomers: dict[int, Newcomer] = {}
+
+    def hand_checks_to(self, check: CheckLater) -> None:
+        """Has slow password checks done by `check` from now on."""
+        self._check = check
 
     def replace_rules(self, rules: Rules, permits: PermitBook[Permit]) -> None:
         """Another configuration is in force for whoever comes from now on."""
@@ -169,6 +173,7 @@ class Desk:
         verdict = decide_admission(hello=hello, facts=newcomer.facts, directory=self.rules.directory)
         if isinstance(verdict, CheckPassword):
             self._newcomers[cid] = newcomer
+            assert self._check is not None, "CONNECTs are settled while the event loop runs"
             self._check(verdict, lambda settled: self._settle_later(newcomer, hello, settled, note))
         else:
             self._settle(newcomer, hello, verdict, note)

@@ -1,0 +1,115 @@
+"""Runs a router: wires the parts that need an event loop, starts the loops, obeys the supervisor."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from services.router.admission.directory import Listener
+from services.router.admission.verdict import CheckPassword, Verdict
+from services.router.doors_loop import Doors
+from services.router.events_loop import EventSink, events_loop
+from services.router.farewell_loop import Farewell
+from services.router.foundation import Foundation, memory_bytes
+from services.router.reception import Reception
+from services.router.reload import Reloader
+from services.router.rib.limits import engine_limits
+from services.router.tracer import Tracer
+from services.shared.config.options import Options
+from services.shared.member.server_info import server_info
+from services.shared.runtime.control import ControlChannel, Failed, Finished, LameDuck, Ready, Reload, Stop
+from services.shared.runtime.control_loop import Order, run_control
+from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, RolePlan
+
+LISTENERS = {NATS_LISTENER: Listener.CLIENT, WEBSOCKET_LISTENER: Listener.WEBSOCKET}
+
+
+class Serving:
+    """The running half of a router."""
+
+    def __init__(self, plan: RolePlan, channel: ControlChannel | None, foundation: Foundation) -> None:
+        self.plan = plan
+        self.channel = channel
+        self.log = foundation.log
+        self.compile = foundation.compile
+        self.numbers = foundation.numbers
+        self.engine = foundation.engine
+        self.desk = foundation.desk
+        self.desk.hand_checks_to(self._check_password)
+        self.reception = Reception(engine=self.engine, desk=self.desk, log=self.log)
+        info = server_info(plan.options, plan.identity)
+        messages = itertools.count(1)
+        tracer = Tracer(
+            engine=self.engine, numbers=self.numbers, server=lambda now_ns: info.block(seq=next(messages), now_ns=now_ns)
+        )
+        self.sink = EventSink(
+            engine=self.engine, desk=self.desk, census=foundation.census, numbers=self.numbers, tracer=tracer,
+            log=self.log,
+        )  # fmt: skip
+        self.farewell = Farewell(engine=self.engine, desk=self.desk, log=self.log)
+
+    async def serve(self) -> None:
+        """Runs the loops until the supervisor says stop or is gone."""
+        async with trio.open_nursery() as nursery:
+            self.nursery = nursery
+            sockets = {LISTENERS[name]: fd for name, fd in self.plan.sockets.items() if name in LISTENERS}
+            self.doors = Doors(
+                sockets, engine=self.engine, desk=self.desk, reception=self.reception, log=self.log, nursery=nursery
+            )
+            try:
+                self.doors.open(self.plan.options)
+            except ValueError as error:
+                if self.channel is not None:
+                    self.channel.send(Failed(text=str(error)))
+                nursery.cancel_scope.cancel()
+                return
+            nursery.start_soon(events_loop, self.engine, self.sink, name="events")
+            if self.channel is not None:
+                self.channel.send(Ready())
+                await run_control(self.channel, self._obey)
+                nursery.cancel_scope.cancel()
+        self.engine.stop()
+
+    async def _obey(self, order: Order) -> None:
+        match order:
+            case Stop():
+                await self.farewell.stop(order.grace_ns)
+                self.nursery.cancel_scope.cancel()
+            case LameDuck():
+                self.doors.close()
+                self.nursery.start_soon(self._lame_duck, self.plan.options)
+            case Reload():
+                self._reload(order.options)
+            case _:
+                self.log.debug(f"nothing to do for {type(order).__name__}")
+
+    async def _lame_duck(self, options: Options) -> None:
+        await self.farewell.lame_duck(
+            grace_ns=options.lame_duck_grace_ns, duration_ns=options.lame_duck_duration_ns
+        )
+        if self.channel is not None:
+            self.channel.send(Finished())
+
+    def _reload(self, options: Options) -> None:
+        try:
+            rules, porters = self.compile(options), self.doors.prepare(options)
+        except ValueError as error:
+            self.log.error(f"Failed to apply the new configuration: {error}")
+            return
+        self.log.debugs, self.log.traces = options.log.debug, options.log.trace
+        self.engine.configure(engine_limits(options, memory_bytes=memory_bytes()))
+        Reloader(engine=self.engine, desk=self.desk, numbers=self.numbers, log=self.log).apply(rules)
+        self.doors.change(porters)
+
+    def _check_password(self, check: CheckPassword, settle: Callable[[Verdict], None]) -> None:
+        self.nursery.start_soon(self._checked, check, settle)
+
+    async def _checked(self, check: CheckPassword, settle: Callable[[Verdict], None]) -> None:
+        # bcrypt takes its time on purpose, and is loaded only where somebody uses it.
+        from services.shared.identity.passwords import matches_bcrypt
+
+        matches = await trio.to_thread.run_sync(partial(matches_bcrypt, stored=check.hash, given=check.password))
+        settle(check.then if matches else check.otherwise)
