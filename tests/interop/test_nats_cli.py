@@ -1,21 +1,24 @@
-"""The `nats` command line tool as a black box: what operators type first."""
+"""The `nats` command line tool against both servers, looking at the values that come through."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+import re
+from pathlib import Path
 
 import pytest
-import trio
 
 from tests.conftest import StartServer
-from tests.interop.tools import RUN_S, find_tool, run_tool
+from tests.kit.certificates import CertificateAuthority
 from tests.kit.eventually import eventually
 from tests.kit.servers import Server
+from tests.kit.tools import Tool, wait_for_interest
 
-TWO_USERS = "authorization { users: [ {user: u, password: p}, {user: q, password: p, permissions: {publish: other}} ] }"
+USERS = """
+authorization { users: [
+  { user: alice, password: secret }
+  { user: reader, password: secret, permissions: { publish: ["_INBOX.>"], subscribe: ["read.>", "_INBOX.>"] } }
+] }
+"""
 
 
 @pytest.fixture
@@ -24,62 +27,137 @@ def server(shared_server: StartServer) -> Server:
 
 
 @pytest.fixture
-def guarded_server(shared_server: StartServer) -> Server:
-    return shared_server(TWO_USERS)
+def nats(server: Server, tmp_path: Path) -> Tool:
+    return cli(server, tmp_path)
 
 
-def nats(server: Server, *arguments: str) -> str:
-    """What `nats` prints when it talks to the server."""
-    return run_tool("nats", ["--server", f"nats://127.0.0.1:{server.client_port}", "--no-context", *arguments])
+def cli(server: Server, home: Path, *flags: str) -> Tool:
+    """The tool, bound to one server."""
+    return Tool("nats", home=home, before=["--server", f"127.0.0.1:{server.client_port}", "--no-context", *flags])
 
 
-@contextmanager
-def background(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`nats` running beside the test, certainly gone afterwards."""
-    command = [find_tool("nats"), "--server", f"nats://127.0.0.1:{server.client_port}", "--no-context", *arguments]
-    process = subprocess.Popen(
-        command, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+async def test_published_messages_reach_a_subscriber(server: Server, nats: Tool) -> None:
+    async with nats.running("sub", "cli.plain.>", "--raw") as subscriber:
+        await wait_for_interest(server, "cli.plain.probe")
+        await nats.run("pub", "cli.plain.a", "first body")
+        await nats.run("pub", "cli.plain.b", "count {{Count}}", "--count", "3")
+        await eventually(lambda: "count 3" in subscriber.text(), what="the last message")
+    lines = [line for line in subscriber.text().splitlines() if line.startswith(("first", "count"))]
+    assert lines == ["first body", "count 1", "count 2", "count 3"]
+
+
+async def test_headers_and_reply_are_shown(server: Server, nats: Tool) -> None:
+    async with nats.running("sub", "cli.headers.>") as subscriber:
+        await wait_for_interest(server, "cli.headers.probe")
+        await nats.run(
+            "pub", "cli.headers.x", "body", "-H", "X-Kind:first", "-H", "X-Kind:second", "--reply", "back.to"
+        )
+        await eventually(lambda: "body" in subscriber.text(), what="the message")
+    text = subscriber.text()
+    assert "X-Kind: first" in text and "X-Kind: second" in text
+    assert '"cli.headers.x" with reply "back.to"' in text
+
+
+async def test_queue_members_share_the_messages(server: Server, nats: Tool) -> None:
+    flags = ("sub", "cli.queue.>", "--queue", "workers", "--raw")
+    async with nats.running(*flags) as one, nats.running(*flags) as two:
+        await eventually(lambda: probed(server, nats, one.text, two.text), within_s=30, what="both members")
+        await nats.run("pub", "cli.queue.work", "job {{Count}}", "--count", "40")
+        await eventually(lambda: len(jobs(one.text()) + jobs(two.text())) == 40, what="all jobs")
+        assert sorted(jobs(one.text()) + jobs(two.text()), key=int) == [str(number) for number in range(1, 41)]
+        assert jobs(one.text()) and jobs(two.text())
+
+
+async def probed(server: Server, nats: Tool, *texts: object) -> bool:
+    """Publishes until every member has shown one of these messages."""
+    await nats.run("pub", "cli.queue.probe", "are you there", "--count", "4")
+    return all("are you there" in text() for text in texts if callable(text))
+
+
+def jobs(text: str) -> list[str]:
+    return re.findall(r"^job (\d+)$", text, re.MULTILINE)
+
+
+async def test_request_is_answered_by_a_replier(server: Server, nats: Tool) -> None:
+    async with nats.running("reply", "cli.service.>", "answer to {{Request}}"):
+        await wait_for_interest(server, "cli.service.probe")
+        finished = await nats.run("request", "cli.service.x", "question", "--raw")
+        assert finished.out.strip() == "answer to question"
+        several = await nats.run("request", "cli.service.x", "{{Count}}", "--count", "3", "--raw")
+        answers = [line for line in several.out.splitlines() if line]
+        assert answers == [f"answer to {number}" for number in (1, 2, 3)]
+
+
+async def test_echoing_replier_returns_headers(server: Server, nats: Tool) -> None:
+    async with nats.running("reply", "cli.echo.>", "--echo"):
+        await wait_for_interest(server, "cli.echo.probe")
+        finished = await nats.run("request", "cli.echo.x", "question", "-H", "X-Trip:round")
+    assert "X-Trip: round" in finished.text
+    assert "question" in finished.text
+
+
+async def test_request_without_responder_says_so(nats: Tool) -> None:
+    finished = await nats.run("request", "cli.nobody", "question")
+    assert "No responders are available" in finished.text
+
+
+async def test_large_payload_survives(server: Server, nats: Tool, tmp_path: Path) -> None:
+    body = ("0123456789abcdef" * 4096)[:-1]
+    async with nats.running("reply", "cli.large.>", "--echo"):
+        await wait_for_interest(server, "cli.large.probe")
+        finished = await nats.run("request", "cli.large.x", "--raw", "--force-stdin", stdin=body.encode())
+    assert finished.out.strip() == body
+
+
+async def test_round_trip_time_is_measured(server: Server, nats: Tool) -> None:
+    finished = await nats.run("rtt")
+    assert str(server.client_port) in finished.text
+    assert re.search(r"\d+(\.\d+)?(µs|ms)", finished.text)
+
+
+async def test_benchmark_publishes_and_receives_every_message(server: Server, nats: Tool) -> None:
+    async with nats.running("bench", "sub", "cli.bench", "--msgs", "20000", "--no-progress") as subscriber:
+        await wait_for_interest(server, "cli.bench")
+        finished = await nats.run("bench", "pub", "cli.bench", "--msgs", "20000", "--size", "128B", "--no-progress")
+        assert re.search(r"stats: [\d,]+ msgs/sec", finished.text)
+        await eventually(lambda: subscriber.process.poll() == 0, within_s=30, what="the subscriber to have them all")
+    assert re.search(r"stats: [\d,]+ msgs/sec", subscriber.text())
+
+
+async def test_password_decides_who_connects(shared_server: StartServer, tmp_path: Path) -> None:
+    server = shared_server(USERS)
+    good = cli(server, tmp_path, "--user", "alice", "--password", "secret")
+    await good.run("pub", "any.subject", "hello")
+    bad = cli(server, tmp_path, "--user", "alice", "--password", "wrong")
+    finished = await bad.run("pub", "any.subject", "hello", fails=True)
+    assert "Authorization Violation" in finished.text
+
+
+async def test_permission_violation_is_reported(shared_server: StartServer, tmp_path: Path) -> None:
+    server = shared_server(USERS)
+    reader = cli(server, tmp_path, "--user", "reader", "--password", "secret")
+    async with reader.running("sub", "write.only") as subscriber:
+        await eventually(
+            lambda: 'Permissions Violation for Subscription to "write.only"' in subscriber.text(), what="the violation"
+        )
+
+
+async def test_tls_is_used_with_the_given_authority(
+    shared_server: StartServer, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    certificate = authority.issue_server("cli-server")
+    server = shared_server(f'tls {{ cert_file: "{certificate.cert_file}", key_file: "{certificate.key_file}" }}')
+    secure = cli(server, tmp_path, "--tlsca", str(authority.ca_file))
+    await secure.run("pub", "any.subject", "hello")
+    await cli(server, tmp_path).run("pub", "any.subject", "hello", fails=True)
+
+
+async def test_websocket_url_works(shared_server: StartServer, tmp_path: Path) -> None:
+    server = shared_server('websocket { listen: "127.0.0.1:-1", no_tls: true }')
+    over_websocket = Tool(
+        "nats", home=tmp_path, before=["--server", f"ws://127.0.0.1:{server.websocket_port}", "--no-context"]
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=RUN_S)
-
-
-def test_rtt_reaches_the_server(server: Server) -> None:
-    assert f"nats://127.0.0.1:{server.client_port}" in nats(server, "rtt", "3")
-
-
-async def test_subscriber_prints_what_was_published(server: Server) -> None:
-    with background(server, "sub", "cli.one", "--count", "1", "--raw") as subscriber:
-
-        async def published_until_it_ends() -> bool:
-            await trio.to_thread.run_sync(partial(nats, server, "pub", "cli.one", "a message of the tool"))
-            return subscriber.poll() is not None
-
-        await eventually(published_until_it_ends, within_s=RUN_S, what="the subscriber to get one message")
-        assert subscriber.stdout is not None
-        assert "a message of the tool" in subscriber.stdout.read()
-
-
-async def test_request_is_answered_by_a_replying_tool(server: Server) -> None:
-    with background(server, "reply", "cli.service", "the answer"):
-
-        async def answered() -> bool:
-            output = await trio.to_thread.run_sync(
-                partial(nats, server, "request", "cli.service", "", "--timeout", "2s")
-            )
-            return "the answer" in output
-
-        await eventually(answered, within_s=RUN_S, what="the answer")
-
-
-def test_wrong_password_is_reported(guarded_server: Server) -> None:
-    with pytest.raises(AssertionError, match=r"(?i)authorization violation"):
-        nats(guarded_server, "--user", "u", "--password", "wrong", "pub", "cli.guarded", "x")
-
-
-def test_permission_violation_is_reported(guarded_server: Server) -> None:
-    with pytest.raises(AssertionError, match=r'Permissions Violation for Publish to "not\.allowed"'):
-        nats(guarded_server, "--user", "q", "--password", "p", "pub", "not.allowed", "x")
+    async with over_websocket.running("reply", "cli.ws.>", "answer to {{Request}}"):
+        await wait_for_interest(server, "cli.ws.probe")
+        finished = await cli(server, tmp_path).run("request", "cli.ws.x", "question", "--raw")
+    assert finished.out.strip() == "answer to question"

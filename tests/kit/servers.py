@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import trio
@@ -29,6 +30,7 @@ MARKER = "NATSFLEET_TEST_SERVER"
 START_S = 20.0
 STOP_S = 10.0
 POLL_S = 0.003
+FREE_PORT = "127.0.0.1:-1"
 
 
 class ServerFailed(AssertionError):
@@ -74,7 +76,14 @@ class Server:
     """One running server process with its ports, log and signals. Blocking; `running_server` is the async door."""
 
     def __init__(
-        self, kind: ServerKind, *, config: str, args: Sequence[str], files: Mapping[str, str], monitoring: bool
+        self,
+        kind: ServerKind,
+        *,
+        config: str,
+        args: Sequence[str] = (),
+        files: Mapping[str, str] | None = None,
+        monitoring: bool = False,
+        listen: str = FREE_PORT,
     ) -> None:
         self.kind = kind
         self.folder = Path(tempfile.mkdtemp(prefix=f"natsfleet-{kind.value}-"))
@@ -82,9 +91,9 @@ class Server:
         self.config_path = self.folder / "server.conf"
         self._log_path = self.folder / "stderr.log"
         self._ports: dict[str, list[str]] = {}
-        for name, text in files.items():
+        for name, text in (files or {}).items():
             (self.folder / name).write_text(text)
-        self.fixed_lines = 'listen: "127.0.0.1:-1"\n' + ('http: "127.0.0.1:-1"\n' if monitoring else "")
+        self.fixed_lines = f'listen: "{listen}"\n' + (f'http: "{FREE_PORT}"\n' if monitoring else "")
         self.write_config(config)
         command = [*kind.command(), "-c", str(self.config_path), "--ports_file_dir", str(self.folder), *args]
         with self._log_path.open("wb") as log:
@@ -178,8 +187,12 @@ class Server:
             self.wait_exit()
             self.check_nothing_left()
         finally:
-            self._kill_leftovers()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.discard()
+
+    def discard(self) -> None:
+        """Kills whatever is left, without asking, and removes the folder."""
+        self._kill_leftovers()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def check_nothing_left(self, *, within_s: float = STOP_S) -> None:
         """Fails unless every process that descends from this server is gone."""
@@ -218,38 +231,24 @@ def _belongs(pid: int, wanted: bytes, group: int) -> bool:
         return False
 
 
-def start_server(
-    kind: ServerKind,
-    *,
-    config: str = "",
-    args: Sequence[str] = (),
-    files: Mapping[str, str] | None = None,
-    monitoring: bool = False,
-) -> Server:
-    """Starts a server and waits until it serves; the caller owes it a `stop()`. Fails with the log."""
-    server = Server(kind, config=config, args=args, files=files or {}, monitoring=monitoring)
+def start_server(kind: ServerKind, *, config: str = "", **options: Any) -> Server:
+    """Starts a server and waits until it serves; the caller owes it a `stop()`. Fails with the log.
+
+    Options: `args` (flags), `files` (name to text, written to `$FOLDER`), `monitoring` (HTTP on a free port), `listen`.
+    """
+    server = Server(kind, config=config, **options)
     try:
         server.wait_ready()
     except BaseException:
-        server._kill_leftovers()
-        shutil.rmtree(server.folder, ignore_errors=True)
+        server.discard()
         raise
     return server
 
 
 @asynccontextmanager
-async def running_server(
-    kind: ServerKind,
-    *,
-    config: str = "",
-    args: Sequence[str] = (),
-    files: Mapping[str, str] | None = None,
-    monitoring: bool = False,
-) -> AsyncIterator[Server]:
-    """A server that serves inside the block; `$FOLDER` in `config` is where `files` (name to text) are written."""
-    server = await trio.to_thread.run_sync(
-        lambda: start_server(kind, config=config, args=args, files=files, monitoring=monitoring)
-    )
+async def running_server(kind: ServerKind, *, config: str = "", **options: Any) -> AsyncIterator[Server]:
+    """A server that serves inside the block; options as for `start_server`."""
+    server = await trio.to_thread.run_sync(lambda: start_server(kind, config=config, **options))
     try:
         yield server
     finally:
@@ -259,10 +258,9 @@ async def running_server(
 
 def refused_start(kind: ServerKind, *, config: str, args: Sequence[str] = ()) -> tuple[int, str]:
     """Starts a server that must refuse its configuration; returns its exit code and everything it printed."""
-    server = Server(kind, config=config, args=args, files={}, monitoring=False)
+    server = Server(kind, config=config, args=args)
     try:
         code = server.wait_exit()
         return code, server.log_text()
     finally:
-        server._kill_leftovers()
-        shutil.rmtree(server.folder, ignore_errors=True)
+        server.discard()
