@@ -19,6 +19,7 @@ from services.shared.runtime.control import (
     Failed,
     Finished,
     LameDuck,
+    LinesDropped,
     LogLine,
     Ready,
     ReloadOutcome,
@@ -243,9 +244,9 @@ class ChildrenLoop:
     def _on_record(self, process: RoleProcess, record: ToSupervisor) -> None:
         match record:
             case LogLine():
-                if record.dropped:
-                    self._log.write("WRN", f"Role {process.spec.name} dropped {record.dropped} log lines")
                 self._log.write(record.level, record.text)
+            case LinesDropped():
+                self._log.write("WRN", f"Role {process.spec.name} dropped {record.count} log lines")
             case Ready():
                 self._on_ready(process, record)
             case Failed():

@@ -69,11 +69,17 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """Role: a line for the log. `dropped` lines before it were lost because the channel was full."""
+    """Role: a line for the log."""
 
     level: Level
     text: str
-    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinesDropped:
+    """Role: so many lines were lost here because the channel was full."""
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +114,7 @@ def _reduce_proxy(
 copyreg.pickle(MappingProxyType, _reduce_proxy)  # options hold read-only mappings, which pickle refuses by itself
 
 ToRole = Start | Stop | LameDuck | Reload | ReloadOutcome
-ToSupervisor = Ready | LogLine | AskReload | Failed | Finished
+ToSupervisor = Ready | LogLine | LinesDropped | AskReload | Failed | Finished
 
 
 class ChannelClosed(Exception):
@@ -146,12 +152,14 @@ class ControlChannel:
         if len(self._out) > LOG_PENDING_BYTES_MAX:
             self._dropped += 1
             return
-        dropped, self._dropped = self._dropped, 0
-        self.send(LogLine(level=level, text=text, dropped=dropped))
+        self.send(LogLine(level=level, text=text))
 
     def flush(self) -> None:
-        """Writes what the socket takes now."""
-        while self._out:
+        """Writes what the socket takes now; tells of dropped lines as soon as there is room."""
+        while self._out or self._dropped:
+            if not self._out:
+                self._out += _encode(LinesDropped(count=self._dropped))
+                self._dropped = 0
             try:
                 sent = os.write(self.fd, self._out)
             except BlockingIOError:
