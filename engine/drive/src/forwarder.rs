@@ -17,7 +17,7 @@ const WAITING_EVENTS_MAX: usize = 65_536;
 const WAITING_EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// The first connection from outside normally gets this client id (reference: operations 5.1).
-const FIRST_CID: u64 = 5;
+pub(crate) const FIRST_CID: u64 = 5;
 
 /// Matching recurses once for each token of a pattern, of which there may be thousands.
 const STACK_BYTES: usize = 32 << 20;

@@ -1,4 +1,4 @@
-//! Threads, epoll and sockets around the core.
+//! Threads, epoll and sockets around the core; and the same without any of them, for those who bring their own.
 //!
 //! One forwarding thread owns one `natsfleet_core::engine::Engine` and the sockets of its connections. The control plane
 //! talks to it through `Forwarder`: commands go in, events come out, each with its own wake-up descriptor.
@@ -7,6 +7,8 @@ mod door;
 mod forwarder;
 mod io;
 mod link;
+mod manual;
+mod pace;
 mod poll;
 mod run;
 pub mod tls;
@@ -14,4 +16,5 @@ pub mod tls;
 pub use door::Door;
 pub use forwarder::{Forwarder, Gone};
 pub use link::Link;
+pub use manual::{Fate, Manual, Taken};
 pub use run::Run;

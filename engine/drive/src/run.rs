@@ -20,6 +20,7 @@ use crate::door::{Door, OpenDoor};
 use crate::forwarder::Shared;
 use crate::io::{Io, Phase};
 use crate::link::{Ended, Link, Workbench, BATCH_BYTES};
+use crate::pace::{rest_ns, DRAIN_NS, FINISH_NS};
 use crate::poll::{accept, receive, set_no_delay, shut_write, Gather, Poll, Ready};
 
 /// Bytes read at a time.
@@ -30,13 +31,6 @@ const BATCH: usize = 256;
 const OWN_PARTIAL_MIN: usize = 64 << 10;
 /// How long to poll before sleeping, after work.
 const SPIN_NS: u64 = 20_000;
-/// How long a publisher rests when a receiver is nearly full.
-const REST_NS: u64 = 10_000_000;
-/// Input for which a publisher rests that long; more input, more rest.
-const REST_BYTES: u64 = 64 << 10;
-/// How long a closing connection gets to take what is queued, and then to finish talking.
-const FINISH_NS: u64 = 1_000_000_000;
-const DRAIN_NS: u64 = 500_000_000;
 /// How long ends of connections may wait for each other before the control plane is woken for them.
 const REPORT_WITHIN_NS: u64 = 5_000_000;
 /// Descriptor number of the wake-up among slots.
@@ -488,7 +482,7 @@ impl Run {
             }
             self.watch(slot);
             if !paused {
-                self.set_timer(slot, REST_NS * (input.len() as u64).div_ceil(REST_BYTES));
+                self.set_timer(slot, rest_ns(input.len()));
             }
         }
     }
