@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from services.router.admission.hello import Hello
 from services.router.admission.verdict import client_label, smallest
 
 
 @pytest.mark.parametrize(
-    ("hello", "label"),
+    ("version", "lang", "name", "label"),
     [
-        (Hello(), ""),
-        (Hello(lang="py"), "py"),
-        (Hello(version="1", lang="py", name="nm"), "v1:py:nm"),
-        (Hello(version="1", name='n"m'), 'v1:n"m'),
+        ("", "", "", ""),
+        ("", "py", "", "py"),
+        ("1", "py", "nm", "v1:py:nm"),
+        ("1", "", 'n"m', 'v1:n"m'),
     ],
 )
-def test_a_client_is_called_by_version_language_and_name(hello: Hello, label: str) -> None:
-    assert client_label(hello) == label
+def test_a_client_is_called_by_version_language_and_name(version: str, lang: str, name: str, label: str) -> None:
+    assert client_label(version, lang, name) == label
 
 
 def test_the_smallest_limit_ignores_those_that_are_none() -> None:
