@@ -85,6 +85,28 @@ pub struct Admission {
     pub open_rule: Option<Arc<OpenRule>>,
 }
 
+impl Default for Admission {
+    /// Account 0 without restrictions: what tests and simulations start from.
+    fn default() -> Self {
+        Self {
+            cid: 0,
+            account: 0,
+            permit: None,
+            wishes: Wishes::default(),
+            payload_max: u64::MAX,
+            subs_max: u32::MAX,
+            ping_interval_ns: 0,
+            first_pong_info: Box::default(),
+            about: Box::default(),
+            system: false,
+            connect_within_ns: None,
+            silent_ok: false,
+            open_rule: None,
+            link: false,
+        }
+    }
+}
+
 /// How a connection came in, for those that the engine accepted itself. Kept until its CONNECT is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {

@@ -183,22 +183,8 @@ impl Engine {
     }
 
     fn internal_admission() -> Admission {
-        Admission {
-            cid: 0,
-            account: 0,
-            permit: None,
-            wishes: Wishes { verbose: false, pedantic: false, echo: false, headers: true, no_responders: false },
-            payload_max: u64::MAX,
-            subs_max: u32::MAX,
-            ping_interval_ns: 0,
-            first_pong_info: Box::default(),
-            about: Box::default(),
-            system: true,
-            link: false,
-            connect_within_ns: None,
-            silent_ok: false,
-            open_rule: None,
-        }
+        let wishes = Wishes { verbose: false, pedantic: false, echo: false, headers: true, no_responders: false };
+        Admission { wishes, system: true, ..Admission::default() }
     }
 
     /// Makes sure that accounts up to number `account` exist, and replaces its mappings.
@@ -302,7 +288,7 @@ impl Engine {
         let mut need = 1;
         self.stall = false;
         self.full = false;
-        let limits = match self.conns.get_mut(slot) {
+        let mut limits = match self.conns.get_mut(slot) {
             Some(conn) if conn.closing.is_none() => {
                 conn.last_in_ns = now_ns;
                 Limits {
@@ -330,6 +316,9 @@ impl Engine {
                                 need = 0;
                                 break;
                             }
+                            // A CONNECT that was settled on the spot may have changed them.
+                            limits.headers = conn.admission.wishes.headers;
+                            limits.payload_max = conn.admission.payload_max;
                         }
                         _ => {
                             at = buffer.len();

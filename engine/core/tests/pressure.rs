@@ -6,22 +6,8 @@ use natsfleet_core::errors::CloseReason;
 use natsfleet_core::event::Event;
 
 fn admission(cid: u64) -> Admission {
-    Admission {
-        cid,
-        account: 0,
-        permit: None,
-        wishes: Wishes { verbose: false, pedantic: false, echo: true, headers: true, no_responders: false },
-        payload_max: 1 << 20,
-        subs_max: u32::MAX,
-        ping_interval_ns: 0,
-        first_pong_info: Box::default(),
-        about: Box::default(),
-        system: false,
-        connect_within_ns: None,
-        silent_ok: false,
-        open_rule: None,
-        link: false,
-    }
+    let wishes = Wishes { verbose: false, pedantic: false, echo: true, headers: true, no_responders: false };
+    Admission { cid, wishes, payload_max: 1 << 20, ..Admission::default() }
 }
 
 fn engine(settings: Settings, conns: u64) -> (Engine, Vec<u32>) {

@@ -15,21 +15,8 @@ const CONNS: u64 = 4;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 fn admission(cid: u64, wishes: Wishes) -> Admission {
-    Admission {
-        cid,
-        account: 0,
-        permit: None,
-        wishes,
-        payload_max: 3000,
-        subs_max: 20,
-        ping_interval_ns: 0,
-        first_pong_info: b"INFO {\"late\":true}\r\n".as_slice().into(),
-        about: Box::default(),
-        system: false,
-        connect_within_ns: None,
-        silent_ok: false,
-        open_rule: None,
-    }
+    let first_pong_info = b"INFO {\"late\":true}\r\n".as_slice().into();
+    Admission { cid, wishes, payload_max: 3000, subs_max: 20, first_pong_info, ..Admission::default() }
 }
 
 fn wishes(bits: u8) -> Wishes {
