@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 FOLDER = Path(__file__).resolve().parents[2] / "spec" / "config"
-TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.txt")))
+RELOADS = "reload"
+TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.txt") if path.stem != RELOADS))
 FILE = "node.conf"
 
 _SIGNS = {"⏎": "\n", "␍": "\r", "␉": "\t", "␀": "\0"}
@@ -35,10 +36,40 @@ class Row:
         return self.outcome == "valid"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadRow:
+    """A reload: two configurations, and the lines of the log, or why it was refused."""
+
+    written: str
+    old: str
+    new: str
+    lines: tuple[str, ...]
+    refused: str
+
+
+def reload_rows() -> list[ReloadRow]:
+    """The rows of the table of reloads."""
+    return [_reload_row(line) for line in _lines(RELOADS)]
+
+
+def _reload_row(line: str) -> ReloadRow:
+    configurations, _, outcome = line.partition(" ==> ")
+    old, new = (_decode("" if cell == "empty" else cell) for cell in configurations.split(" >> "))
+    _, refused, reason = outcome.rpartition("refused: ")
+    lines = () if refused or outcome == "nothing" else tuple(outcome.split("⏎"))
+    return ReloadRow(
+        written=line, old=old, new=new, lines=lines, refused=reason.replace("FILE:", f"{FILE}:") if refused else ""
+    )
+
+
 def rows(table: str) -> list[Row]:
     """The rows of a table, without its comments."""
+    return [_row(line) for line in _lines(table)]
+
+
+def _lines(table: str) -> list[str]:
     lines = (FOLDER / f"{table}.txt").read_text(encoding="utf-8").splitlines()
-    return [_row(line) for line in lines if line.strip() and not line.startswith("# ")]
+    return [line for line in lines if line.strip() and not line.startswith("# ")]
 
 
 def _row(line: str) -> Row:
