@@ -61,6 +61,7 @@ class Cursor:
         if newlines:
             self._line += newlines
             self._line_start = self.text.rfind("\n", self.pos, end)
+            self._known = (self._line_start, 0)
         self.pos = end
 
     def column(self, index: int) -> int:
@@ -68,7 +69,7 @@ class Cursor:
         if self.is_ascii:
             return index - self._line_start
         known_index, known_column = self._known
-        if not self._line_start <= known_index <= index:
+        if known_index > index:
             known_index, known_column = self._line_start, 0
         self._known = index, known_column + byte_length(self.text[known_index:index])
         return self._known[1]

@@ -73,8 +73,9 @@ def _keep_free_ports(old: Options, new: Options) -> Options:
         new = replace(new, http_port=old.http_port)
     if new.https_port == -1 and old.https_port:
         new = replace(new, https_port=old.https_port)
-    if new.websocket is not None and new.websocket.port == -1 and old.websocket is not None:
-        new = replace(new, websocket=replace(new.websocket, port=old.websocket.port))
+    if new.websocket is not None and new.websocket.port == -1:
+        port = old.websocket.port if old.websocket is not None else 0
+        new = replace(new, websocket=replace(new.websocket, port=port))
     return new
 
 

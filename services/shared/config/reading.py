@@ -34,6 +34,7 @@ class Reading:
         self.read_file = read_file
         self.users: set[str] = set()
         self.nkeys: set[str] = set()
+        self.single_identity = ""  # "single user/pass" or "token" once the authorization block has one.
         self.store_dir_seen = False
 
 
@@ -223,10 +224,10 @@ def host_port(entry: Entry) -> HostPort:
         raise entry.problem(f"expected port or host:port, got {go_type(data)}")
     split = split_host_port(data)
     if split is None:
-        raise entry.problem(f'could not parse address string "{data}"')
+        raise entry.problem(f"could not parse address string {quote(data)}")
     host, port = split
     if not _PORT.fullmatch(port):
-        raise entry.problem(f'could not parse port "{port}"')
+        raise entry.problem(f"could not parse port {quote(port)}")
     return HostPort(host, int(port))
 
 

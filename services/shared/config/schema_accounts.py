@@ -98,6 +98,8 @@ def _nkey(entry: Entry) -> str:
 
 def _users(entry: Entry) -> tuple[UserOptions, ...]:
     parsed = users(entry)
+    if parsed and entry.reading.single_identity:
+        raise entry.problem(f"Can not have a {entry.reading.single_identity} and accounts")
     claim_users(parsed, at=entry.value.at, reading=entry.reading)
     return parsed
 
@@ -111,7 +113,7 @@ def _limits(entry: Entry) -> AccountLimits:
 
 def _unknown_limit(entry: Entry) -> None:
     if not entry.value.referenced:
-        raise entry.problem(f'Unknown field "{entry.key.lower()}" parsing account limits')
+        raise entry.problem(f"Unknown field {quote(entry.key)} parsing account limits")
 
 
 def _limit(entry: Entry) -> int:

@@ -41,7 +41,7 @@ def authorization(entry: Entry) -> AuthorizationOptions:
     """The `authorization` block, its default permissions filled into the users that have none of their own."""
     block = map_of(entry.value)
     fields = read_block(block, _RULES, entry.reading, unknown=_unknown)
-    has_users = "users" in fields
+    has_users = "users" in fields or bool(entry.reading.users or entry.reading.nkeys)
     options = assemble(AuthorizationOptions(defined=True), fields)
     if (options.user or options.password) and options.token:
         raise entry.problem("Cannot have a user/pass and token")
@@ -49,6 +49,8 @@ def authorization(entry: Entry) -> AuthorizationOptions:
         raise entry.problem("Can not have a single user/pass and a users array")
     if has_users and options.token:
         raise entry.problem("Can not have a token and a users array")
+    if options.user or options.token:
+        entry.reading.single_identity = "single user/pass" if options.user else "token"
     claim_users(options.users, at=entry.value.at, reading=entry.reading)
     return replace(options, users=with_default_permissions(options.users, options.permissions))
 

@@ -75,7 +75,7 @@ def _destination(value: Value, reading: Reading) -> MappingDestination:
 
 def _unknown(entry: Entry) -> None:
     if not entry.value.referenced:
-        raise entry.problem(f'Unknown field "{entry.key.lower()}" for mapping destination')
+        raise entry.problem(f"Unknown field {quote(entry.key)} for mapping destination")
 
 
 def _weight(entry: Entry) -> int:

@@ -30,7 +30,7 @@ def permissions(entry: Entry) -> Permissions:
 
 def _unknown(entry: Entry) -> None:
     if not entry.value.referenced:
-        raise entry.problem(f'Unknown field "{entry.key.lower()}" parsing permissions')
+        raise entry.problem(f"Unknown field {quote(entry.key)} parsing permissions")
 
 
 def _publish(entry: Entry) -> SubjectPermission | None:
@@ -52,7 +52,7 @@ def _direction(entry: Entry, *, queues: bool) -> SubjectPermission | None:
             if value.referenced:
                 continue
             raise OptionProblem(
-                f"Unknown field name \"{name}\" parsing subject permissions, only 'allow' or 'deny' are permitted",
+                f"Unknown field name {quote(key)} parsing subject permissions, only 'allow' or 'deny' are permitted",
                 at=value.at,
             )
         lists[name] = _subjects(value, queues=queues)

@@ -29,6 +29,7 @@ from services.shared.config.reading import (
 )
 from services.shared.config.units import MILLISECOND, DurationError, parse_duration_ns
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
+from services.shared.wire.quote import quote
 
 _FALLBACK_DELAY_NS: Final = 50 * MILLISECOND
 _MIN_VERSIONS: Final = ("1.2", "1.3")
@@ -154,7 +155,7 @@ def _digest(contents: list[bytes]) -> str:
 def _unknown(entry: Entry) -> None:
     refuse_unsupported("tls", entry)
     if not is_switched_off("tls", entry) and not entry.value.referenced:
-        raise entry.problem(f'error parsing tls config, unknown field "{entry.key.lower()}"')
+        raise entry.problem(f"error parsing tls config, unknown field {quote(entry.key)}")
 
 
 def _file(entry: Entry) -> str:
@@ -251,7 +252,7 @@ def _handshake_first(entry: Entry) -> int | None:
         # A delay of nothing, or less, is the same as waiting for ever in nats-server.
         return max(0, parse_duration_ns(data))
     except DurationError:
-        raise entry.problem(f'field "{entry.key.lower()}"\'s value "{data}" is invalid') from None
+        raise entry.problem(f'field "{entry.key.lower()}"\'s value {quote(data)} is invalid') from None
 
 
 def _certificates(entry: Entry) -> dict[str, object]:
@@ -270,7 +271,7 @@ def _certificates(entry: Entry) -> dict[str, object]:
                     f"error parsing certificates config: unsupported type {go_type(value.data)}", at=value.at
                 )
             if key not in ("cert_file", "key_file"):
-                raise OptionProblem(f'error parsing tls certs config, unknown field "{key}"', at=value.at)
+                raise OptionProblem(f"error parsing tls certs config, unknown field {quote(key)}", at=value.at)
             files[key] = value.data
         if len(files) != 2:
             raise OptionProblem(

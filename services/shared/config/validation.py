@@ -60,10 +60,10 @@ def _check_no_auth_user(name: str, options: Options) -> None:
         return
     known = {user.nkey or user.user for user in configured_users(options)}
     if not known:
-        raise ValidationError(f'no_auth_user: "{name}" present, but users/nkeys are not defined')
+        raise ValidationError(f"no_auth_user: {quote(name)} present, but users/nkeys are not defined")
     if name not in known:
         raise ValidationError(
-            f'no_auth_user: "{name}" not present as user or nkey in authorization block or account configuration'
+            f"no_auth_user: {quote(name)} not present as user or nkey in authorization block or account configuration"
         )
 
 
