@@ -126,7 +126,7 @@ def _run_node(options: Options, read_again: Reload, start: Start) -> int:
     from services.cli.redaction import redact_arguments
     from services.shared.runtime.process_name import read_arguments, set_arguments
     from services.supervisor.app import Launch, run_node
-    from services.supervisor.plan import ROLES
+    from services.supervisor.roles import ROLES
 
     visible = read_arguments()
     redacted = redact_arguments(visible)
