@@ -26,7 +26,8 @@ from services.supervisor.log_loop import LogWriter
 from services.supervisor.node import Node, OpenListener
 from services.supervisor.plan import ListenerSpec, PlanError, plan_node
 from services.supervisor.reload import Reload
-from services.supervisor.role_process import RoleProcess, fork
+from services.supervisor.role_fork import fork
+from services.supervisor.role_process import RoleProcess
 from services.supervisor.roles import ROLES, RoleSpec
 from services.supervisor.signals import HANDLED
 

@@ -36,7 +36,8 @@ from services.supervisor.node import Node
 from services.supervisor.reload import ReloadError
 from services.supervisor.reload_loop import Reloader
 from services.supervisor.restarts import GiveUp, History, RestartAt, decide_restart
-from services.supervisor.role_process import RoleProcess, describe_end, fork
+from services.supervisor.role_fork import fork
+from services.supervisor.role_process import RoleProcess, describe_end
 from services.supervisor.signals import Meaning, Phase, decide_meaning, trapped_line
 from services.supervisor.stop import Ask, Kill, Shutdown
 

@@ -13,7 +13,7 @@ from typing import Final
 from services.shared.runtime.control import ChannelClosed, ControlChannel, ToRole, ToSupervisor
 from services.shared.runtime.plan_transfer import send_plan
 from services.shared.runtime.role_plan import RolePlan
-from services.shared.runtime.spawn import ForkedRole, fork_role
+from services.shared.runtime.spawn import ForkedRole
 from services.supervisor.roles import RoleSpec
 
 OUTPUT_LINE_BYTES_MAX: Final = 8_192
@@ -107,11 +107,6 @@ class RoleProcess:
         if self._output >= 0:
             os.close(self._output)
             self._output = -1
-
-
-def fork(spec: RoleSpec) -> ForkedRole:
-    """Forks the process of a role, which waits for its plan."""
-    return fork_role(module=spec.module, comm=spec.comm, title=f"natsfleet: {spec.name}")
 
 
 def describe_end(status: int) -> str:

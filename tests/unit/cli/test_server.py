@@ -59,7 +59,7 @@ def test_a_reload_keeps_what_up_added(tmp_path: Path) -> None:
     [
         ("port: 1", "config reload not supported for Port: old=4222, new=1"),
         ("max_payload: 100, max_pending: 50", "max_payload (100) cannot be higher than max_pending (50)"),
-        ("prot: 1", "unknown field \"prot\""),
+        ("prot: 1", 'unknown field "prot"'),
     ],
 )
 def test_a_reload_that_cannot_be_followed_is_refused(tmp_path: Path, text: str, reason: str) -> None:
