@@ -37,19 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, flags = (words[0], words[1:]) if words else ("", [])
     match command:
         case "server":
-            from services.cli.server import Start, run_server
-
-            return run_server(flags, Start(program=SERVER_PROGRAM, argv=sys.argv, environ=os.environ))
+            return _run(flags, program=SERVER_PROGRAM, role="")
         case "up":
-            from services.cli.server import Start, run_server
-            from services.supervisor.plan import options_for_up
-
-            start = Start(program=PRODUCT, argv=sys.argv, environ=os.environ, adjust=options_for_up)
-            return run_server(flags, start)
+            return _run(flags, program=PRODUCT, role="", with_defaults=True)
         case role if role in ROLES:
-            from services.cli.server import Start, run_server
-
-            return run_server(flags, Start(program=PRODUCT, argv=sys.argv, environ=os.environ, only=role))
+            return _run(flags, program=PRODUCT, role=role)
         case "status":
             from services.cli.status import print_status
 
@@ -64,6 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{PRODUCT}: {f'unknown command {command!r}' if command else 'no command given'}", file=sys.stderr)
             print(USAGE, end="", file=sys.stderr)
             return 1
+
+
+def _run(flags: Sequence[str], *, program: str, role: str, with_defaults: bool = False) -> int:
+    from services.cli.ahead import expects_node, fork_ahead
+
+    # Before anything else is imported: every millisecond here is one later for the first client.
+    ahead = fork_ahead(role or "router") if expects_node(flags) else {}
+
+    from services.cli.server import Start, run_server
+
+    start = Start(program=program, argv=sys.argv, environ=os.environ, only=role, ahead=ahead)
+    if with_defaults:
+        from services.supervisor.plan import options_for_up
+
+        start = start.adjusting(options_for_up)
+    return run_server(flags, start)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from services.cli.flags import CheckFile, Run, SendSignal, Stop, check, failure, parse_command_line
 from services.shared.config.errors import ConfigError
 from services.shared.config.options import Options
 from services.shared.config.overrides import FlagOverrides
+from services.shared.runtime.spawn import ForkedRole
 from services.supervisor.reload import Reload, Reloaded, ReloadError
 
 
@@ -26,7 +27,8 @@ def _unchanged(options: Options) -> Options:
 class Start:
     """How `natsfleet` was called. `program` names the executable in file names, `argv` is all of its arguments.
 
-    `adjust` changes the options that flags and file give, now and at every reload; `only` runs a single role.
+    `adjust` changes the options that flags and file give, now and at every reload; `only` runs a single role; `ahead`
+    has roles that were forked already and wait for their plans.
     """
 
     program: str
@@ -34,6 +36,11 @@ class Start:
     environ: Mapping[str, str]
     adjust: Callable[[Options], Options] = _unchanged
     only: str = ""
+    ahead: Mapping[str, ForkedRole] = field(default_factory=dict)
+
+    def adjusting(self, adjust: Callable[[Options], Options]) -> Start:
+        """The same start with adjusted options."""
+        return replace(self, adjust=adjust)
 
 
 def run_server(arguments: Sequence[str], start: Start) -> int:
@@ -126,7 +133,7 @@ def _run_node(options: Options, read_again: Reload, start: Start) -> int:
     from services.cli.redaction import redact_arguments
     from services.shared.runtime.process_name import read_arguments, set_arguments
     from services.supervisor.app import Launch, run_node
-    from services.supervisor.plan import ROLES
+    from services.supervisor.roles import ROLES
 
     visible = read_arguments()
     redacted = redact_arguments(visible)
@@ -138,5 +145,6 @@ def _run_node(options: Options, read_again: Reload, start: Start) -> int:
         program=start.program,
         argv=tuple(redact_arguments(start.argv)),
         roles=tuple(role for role in ROLES if not start.only or role.name == start.only),
+        ahead=start.ahead,
     )
     return run_node(launch)

@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from services.shared.config.options import Options
 from services.shared.runtime.commit import own_commit
-from services.shared.runtime.control import Start
 from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
 from services.shared.runtime.log_stream import LogTargetError
 from services.shared.runtime.process_name import set_process_name
 from services.shared.runtime.role_plan import Identity
 from services.shared.runtime.signal_pipe import SignalPipe
+from services.shared.runtime.spawn import ForkedRole
 from services.shared.telemetry.release import SERVER_PROGRAM
 from services.supervisor.log_loop import LogWriter
 from services.supervisor.node import Node, OpenListener
-from services.supervisor.plan import ROLES, ListenerSpec, PlanError, RoleSpec, plan_node
+from services.supervisor.plan import ListenerSpec, PlanError, plan_node
 from services.supervisor.reload import Reload
-from services.supervisor.role_process import start_role
+from services.supervisor.role_fork import fork
+from services.supervisor.role_process import RoleProcess
+from services.supervisor.roles import ROLES, RoleSpec
 from services.supervisor.signals import HANDLED
 
 if TYPE_CHECKING:
@@ -34,18 +37,21 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 1
 EXIT_BROKEN: Final = 70
 TEMPORARY_DIR: Final = "/tmp"
-_NO_IDENTITY: Final = Identity(server_id="", server_name="", xkey="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How the node was started. `program` names the executable in file names and syslog, `argv` is for views."""
+    """How the node was started. `program` names the executable in file names and syslog, `argv` is for views.
+
+    `ahead` has roles, by name, that were forked before the options were known and wait for their plans.
+    """
 
     options: Options
     read_again: Reload
     program: str = SERVER_PROGRAM
     argv: tuple[str, ...] = ()
     roles: tuple[RoleSpec, ...] = ROLES
+    ahead: Mapping[str, ForkedRole] = field(default_factory=dict)
 
 
 class _StartError(Exception):
@@ -71,15 +77,14 @@ def run_node(launch: Launch) -> int:
         log.write("FTL", str(error))
         log.close()
         return EXIT_FAILED
-    running = {
-        role.name: start_role(node, role, options=options, identity=_NO_IDENTITY, incarnation=0)
-        for role in node.plan.roles
-    }
+    forked = {role: launch.ahead.get(role.name) or fork(role) for role in node.plan.roles}
+    _end_unwanted(launch.ahead, wanted=forked.values())
 
-    # From here on the roles import what they need and wait for their identity; the rest is loaded beside them.
+    # From here on the roles import what they need and wait for their plans; the rest is loaded beside them.
     identity = _make_identity(options)
+    running = {role.name: RoleProcess(role, process, incarnation=0) for role, process in forked.items()}
     for process in running.values():
-        process.send(Start(identity=identity))
+        process.start(node.role_plan(process.spec, options=options, identity=identity, incarnation=0))
     from services.supervisor.announcements import Announcements
     from services.supervisor.banner import monitor_lines
     from services.supervisor.children_loop import ChildrenLoop
@@ -107,6 +112,14 @@ def run_node(launch: Launch) -> int:
     announcements.close()
     log.close()
     return code
+
+
+def _end_unwanted(ahead: Mapping[str, ForkedRole], *, wanted: Collection[ForkedRole]) -> None:
+    """Lets go of roles that the options have no use for: they end when the channel does."""
+    for forked in ahead.values():
+        if forked not in wanted:
+            os.close(forked.control)
+            os.close(forked.output)
 
 
 def _open_node(launch: Launch, *, started_ns: int) -> Node:

@@ -23,7 +23,6 @@ from services.shared.runtime.control import (
     LogLine,
     Ready,
     ReloadOutcome,
-    Start,
     Stop,
     ToSupervisor,
 )
@@ -37,7 +36,8 @@ from services.supervisor.node import Node
 from services.supervisor.reload import ReloadError
 from services.supervisor.reload_loop import Reloader
 from services.supervisor.restarts import GiveUp, History, RestartAt, decide_restart
-from services.supervisor.role_process import RoleProcess, describe_end, start_role
+from services.supervisor.role_fork import fork
+from services.supervisor.role_process import RoleProcess, describe_end
 from services.supervisor.signals import Meaning, Phase, decide_meaning, trapped_line
 from services.supervisor.stop import Ask, Kill, Shutdown
 
@@ -80,6 +80,7 @@ class ChildrenLoop:
 
     def run(self, signals: SignalPipe) -> int:
         """Serves until every role is gone; the exit code."""
+        self._reap()  # what died before signals were caught
         while True:
             self._act_on_time(time.monotonic_ns())
             if self._shutdown is not None and not self._running:
@@ -342,12 +343,8 @@ class ChildrenLoop:
 
     def _restart(self, name: str) -> None:
         self._incarnations[name] += 1
-        process = start_role(
-            self._node,
-            self._specs[name],
-            options=self._reloader.options,
-            identity=self._identity,
-            incarnation=self._incarnations[name],
-        )
+        spec = self._specs[name]
+        process = RoleProcess(spec, fork(spec), incarnation=self._incarnations[name])
         self._running[name] = process
-        process.send(Start(identity=self._identity))
+        options, incarnation = self._reloader.options, process.incarnation
+        process.start(self._node.role_plan(spec, options=options, identity=self._identity, incarnation=incarnation))

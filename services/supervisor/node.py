@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from services.shared.config.options import Options
 from services.shared.runtime.role_plan import Identity, RolePlan
-from services.supervisor.plan import NodePlan, RoleSpec
+from services.supervisor.plan import NodePlan
+from services.supervisor.roles import RoleSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +37,14 @@ class Node:
     started_ns: int
     commit: str
 
-    def role_plan(
-        self, spec: RoleSpec, *, options: Options, identity: Identity, control: int, incarnation: int
-    ) -> RolePlan:
-        """What this incarnation of the role is told."""
+    def role_plan(self, spec: RoleSpec, *, options: Options, identity: Identity, incarnation: int) -> RolePlan:
+        """What this incarnation of the role is told; the descriptors in it are the supervisor's."""
         return RolePlan(
             role=spec.name,
             options=options,
             identity=identity,
             sockets={name: self.listeners[name].fd for name in spec.listeners if name in self.listeners},
             ports={name: listener.port for name, listener in self.listeners.items()},
-            control=control,
             node_pid=self.pid,
             started_ns=self.started_ns,
             incarnation=incarnation,

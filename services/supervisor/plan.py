@@ -1,7 +1,6 @@
 """What a node consists of: the options boiled down to roles to start and addresses to listen on. Pure.
 
-The role table is data: a module path, a process name, which listeners the role inherits. A role whose `needs` names a
-listener that the options do not ask for is not started.
+A role whose `needs` names a listener that the options do not ask for is not started.
 """
 
 from __future__ import annotations
@@ -9,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.shared.config.options import SECOND_NS, Options
+from services.shared.config.options import Options
 from services.shared.runtime.role_plan import MONITORING_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER
+from services.supervisor.roles import ROLES, RoleSpec
 
 UP_HTTP_PORT: Final = 8222
 UP_DATA_DIR: Final = "data"
@@ -18,24 +18,6 @@ UP_DATA_DIR: Final = "data"
 
 class PlanError(Exception):
     """The options contradict each other; the text is nats-server's `[FTL]` line."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoleSpec:
-    """One row of the role table.
-
-    `module` has `run(plan) -> int`. An `essential` role decides about the node: it is ready when all of these are, and
-    a lame duck node ends when they have finished. Roles of a lower `stop_stage` are gone before the next are asked.
-    """
-
-    name: str
-    module: str
-    comm: str
-    listeners: tuple[str, ...] = ()
-    needs: str = ""
-    essential: bool = False
-    stop_stage: int = 0
-    stop_grace_ns: int = 5 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,26 +47,6 @@ class NodePlan:
 
     roles: tuple[RoleSpec, ...]
     listeners: tuple[ListenerSpec, ...]
-
-
-ROLES: Final = (
-    RoleSpec(
-        name="router",
-        module="services.router.app",
-        comm="nf-router",
-        listeners=(NATS_LISTENER, WEBSOCKET_LISTENER),
-        essential=True,
-        stop_stage=1,
-    ),
-    RoleSpec(
-        name="monitor",
-        module="services.monitor.app",
-        comm="nf-monitor",
-        listeners=(MONITORING_LISTENER,),
-        needs=MONITORING_LISTENER,
-        stop_stage=1,
-    ),
-)
 
 
 def plan_node(options: Options, *, roles: tuple[RoleSpec, ...] = ROLES) -> NodePlan:

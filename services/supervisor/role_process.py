@@ -1,6 +1,6 @@
 """One role's process as the supervisor sees it: started, talked to, listened to, buried.
 
-Promise: nothing here waits. Invariants: a `RoleProcess` is one incarnation, from the fork to the reaped exit; it owns
+Promise: nothing here waits. Invariants: a `RoleProcess` is one incarnation, from its plan to the reaped exit; it owns
 the descriptors of the control channel and of the role's output, and closes both when buried.
 """
 
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-from collections.abc import Callable
 from typing import Final
 
-from services.shared.config.options import Options
 from services.shared.runtime.control import ChannelClosed, ControlChannel, ToRole, ToSupervisor
-from services.shared.runtime.role_plan import Identity, RolePlan
-from services.shared.runtime.spawn import ChildStart, fork_role
-from services.supervisor.node import Node
-from services.supervisor.plan import RoleSpec
+from services.shared.runtime.plan_transfer import send_plan
+from services.shared.runtime.role_plan import RolePlan
+from services.shared.runtime.spawn import ForkedRole
+from services.supervisor.roles import RoleSpec
 
 OUTPUT_LINE_BYTES_MAX: Final = 8_192
 _READ_BYTES: Final = 65_536
@@ -29,26 +26,20 @@ class RoleProcess:
     __slots__ = ("_output", "_output_rest", "channel", "incarnation", "is_closed", "kill_at_ns", "pid",
                  "ready_since_ns", "spec")  # fmt: skip
 
-    def __init__(self, spec: RoleSpec, make_plan: Callable[[int], RolePlan], *, title: str) -> None:
-        """Forks. `make_plan` gets the child's descriptor of the control channel."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        output, child_output = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(output, False)
-        plan = make_plan(theirs.fileno())
-        start = ChildStart(module=spec.module, comm=spec.comm, title=title, output=child_output)
-        try:
-            self.pid = fork_role(start, plan)
-        finally:
-            theirs.close()
-            os.close(child_output)
+    def __init__(self, spec: RoleSpec, forked: ForkedRole, *, incarnation: int) -> None:
+        self.pid = forked.pid
         self.spec = spec
-        self.incarnation = plan.incarnation
-        self.channel = ControlChannel(ours.detach())
+        self.incarnation = incarnation
+        self.channel = ControlChannel(forked.control)
         self.is_closed = False
         self.ready_since_ns: int | None = None
         self.kill_at_ns: int | None = None
-        self._output = output
+        self._output = forked.output
         self._output_rest = b""
+
+    def start(self, plan: RolePlan) -> None:
+        """Gives the role its plan and sockets, once."""
+        send_plan(self.channel, plan)
 
     def output_fileno(self) -> int:
         """What to poll for the role's standard output and error; -1 at its end."""
@@ -116,15 +107,6 @@ class RoleProcess:
         if self._output >= 0:
             os.close(self._output)
             self._output = -1
-
-
-def start_role(node: Node, spec: RoleSpec, *, options: Options, identity: Identity, incarnation: int) -> RoleProcess:
-    """Forks one incarnation of a role. It goes on when it is sent `Start`."""
-
-    def make_plan(control: int) -> RolePlan:
-        return node.role_plan(spec, options=options, identity=identity, control=control, incarnation=incarnation)
-
-    return RoleProcess(spec, make_plan, title=f"natsfleet: {spec.name}")
 
 
 def describe_end(status: int) -> str:

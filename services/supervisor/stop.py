@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.supervisor.plan import RoleSpec
+from services.supervisor.roles import RoleSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

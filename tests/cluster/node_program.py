@@ -13,8 +13,8 @@ from typing import Any
 
 from services.shared.config.options import FleetOptions, LogOptions, Options, WebsocketOptions
 from services.supervisor.app import Launch, run_node
-from services.supervisor.plan import RoleSpec
 from services.supervisor.reload import Reloaded, ReloadError
+from services.supervisor.roles import RoleSpec
 
 _NESTED = {"log": LogOptions, "fleet": FleetOptions, "websocket": WebsocketOptions}
 

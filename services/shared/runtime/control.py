@@ -16,20 +16,20 @@ from types import MappingProxyType
 from typing import Final
 
 from services.shared.config.options import Options
-from services.shared.runtime.role_plan import Identity
+from services.shared.runtime.role_plan import RolePlan
 from services.shared.telemetry.log import Level
 
 FRAME_BYTES_MAX: Final = 256 * 1024 * 1024
 LOG_PENDING_BYTES_MAX: Final = 1024 * 1024
 READ_BYTES: Final = 65_536
-_LENGTH_BYTES: Final = 4
+LENGTH_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Supervisor: the role may start as this identity. Consumed by `spawn`; a role never sees it."""
+    """Supervisor: what the role is to do. Comes first, with the sockets beside it (`plan_transfer`)."""
 
-    identity: Identity
+    plan: RolePlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ class ControlChannel:
 
     def send(self, record: ToRole | ToSupervisor) -> None:
         """Queues the record and writes what the socket takes. Silent when the other end is gone: reading tells."""
-        self._out += _encode(record)
+        self._out += encode_record(record)
         self.flush()
 
     def send_log(self, level: Level, text: str) -> None:
@@ -158,7 +158,7 @@ class ControlChannel:
         """Writes what the socket takes now; tells of dropped lines as soon as there is room."""
         while self._out or self._dropped:
             if not self._out:
-                self._out += _encode(LinesDropped(count=self._dropped))
+                self._out += encode_record(LinesDropped(count=self._dropped))
                 self._dropped = 0
             try:
                 sent = os.write(self.fd, self._out)
@@ -191,44 +191,29 @@ class ControlChannel:
     def _take_frames(self) -> list[ToRole | ToSupervisor]:
         records = []
         offset = 0
-        while len(self._in) - offset >= _LENGTH_BYTES:
-            length = int.from_bytes(self._in[offset : offset + _LENGTH_BYTES])
+        while len(self._in) - offset >= LENGTH_BYTES:
+            length = int.from_bytes(self._in[offset : offset + LENGTH_BYTES])
             if length > FRAME_BYTES_MAX:
                 raise ChannelClosed(f"a control frame of {length} bytes, at most {FRAME_BYTES_MAX} wanted")
-            end = offset + _LENGTH_BYTES + length
+            end = offset + LENGTH_BYTES + length
             if len(self._in) < end:
                 break
-            records.append(_decode(bytes(self._in[offset + _LENGTH_BYTES : end])))
+            records.append(decode_record(bytes(self._in[offset + LENGTH_BYTES : end])))
             offset = end
         del self._in[:offset]
         return records
 
 
-def receive_start(fd: int) -> Identity:
-    """Waits for the supervisor's `Start` on a still blocking descriptor. Raises ChannelClosed without one."""
-    channel = bytearray()
-    while True:
-        wanted = _LENGTH_BYTES if len(channel) < _LENGTH_BYTES else _LENGTH_BYTES + int.from_bytes(channel[:4])
-        if len(channel) >= _LENGTH_BYTES and len(channel) == wanted:
-            break
-        data = os.read(fd, wanted - len(channel))  # never a byte of the frame behind it
-        if not data:
-            raise ChannelClosed
-        channel += data
-    record = _decode(bytes(channel[_LENGTH_BYTES:]))
-    if not isinstance(record, Start):
-        raise ChannelClosed(f"a {type(record).__name__} before the Start record")
-    return record.identity
-
-
-def _encode(record: ToRole | ToSupervisor) -> bytes:
+def encode_record(record: ToRole | ToSupervisor) -> bytes:
+    """The record as a frame."""
     import pickle  # costs some milliseconds; by the time of the first record the processes start in parallel
 
     body = pickle.dumps(record, protocol=5)
-    return len(body).to_bytes(_LENGTH_BYTES) + body
+    return len(body).to_bytes(LENGTH_BYTES) + body
 
 
-def _decode(body: bytes) -> ToRole | ToSupervisor:
+def decode_record(body: bytes) -> ToRole | ToSupervisor:
+    """The record in the body of a frame."""
     import pickle
 
     record: ToRole | ToSupervisor = pickle.loads(body)

@@ -2,8 +2,11 @@
 
 Promise: the child dies with its parent, holds only the descriptors it was given, has default dispositions where it
 needs them and ignores what the terminal or a service manager sends to the whole group, since orders come over the
-control channel. Invariant: the caller has no threads (a fork copies one). The child first imports its module, then
-waits for its identity: importing takes longest, and the parent can make the keys meanwhile.
+control channel. Invariant: the caller has no threads (a fork copies one).
+
+The child first imports its module, then waits for its plan and sockets on the control channel: importing takes longest,
+so the fork may happen before the parent knows the options, opens sockets or makes keys. This module is therefore loaded
+first of all, and imports next to nothing at the top.
 """
 
 from __future__ import annotations
@@ -11,53 +14,60 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Final, NoReturn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from services.shared.runtime.control import ChannelClosed, receive_start
-from services.shared.runtime.parent_death import ParentGoneError, set_parent_death_signal
-from services.shared.runtime.process_name import set_arguments, set_process_name
-from services.shared.runtime.role_plan import RolePlan
+if TYPE_CHECKING:
+    from services.shared.runtime.role_plan import RolePlan
 
 EXIT_CRASHED: Final = 70
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChildStart:
-    """What the fork needs beside the plan: where `run` is, and how the process is called.
+class ForkedRole:
+    """A role's process before it has its plan. The parent owns both descriptors.
 
-    `output` is the descriptor that becomes standard output and error of the child.
+    `control` is the parent's end of the control channel, `output` where the role's standard output and error arrive.
     """
 
-    module: str
-    comm: str
-    title: str
+    pid: int
+    control: int
     output: int
 
 
-def fork_role(start: ChildStart, plan: RolePlan) -> int:
-    """Forks; the pid of the child, which runs `module.run(plan)` once it has its identity, and never returns."""
+def fork_role(*, module: str, comm: str, title: str) -> ForkedRole:
+    """Forks a child that imports `module` and runs `module.run(plan)` once it is sent a plan.
+
+    `comm` and `title` are what `ps` shows as its name and arguments.
+    """
     parent = os.getpid()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    output, child_output = os.pipe2(os.O_CLOEXEC)
     gc.freeze()  # the shared pages of the parent's objects stay shared
     _flush_output()
     pid = os.fork()
     if pid == 0:
-        _live(start, plan, parent=parent)
-    return pid
+        _live(module, comm=comm, title=title, control=theirs.fileno(), output=child_output, parent=parent)
+    theirs.close()
+    os.close(child_output)
+    os.set_blocking(output, False)
+    return ForkedRole(pid=pid, control=ours.detach(), output=output)
 
 
-def _live(start: ChildStart, plan: RolePlan, *, parent: int) -> NoReturn:
+def _live(module: str, *, comm: str, title: str, control: int, output: int, parent: int) -> NoReturn:
     code = EXIT_CRASHED
     try:
-        set_parent_death_signal(signal.SIGKILL, parent=parent)
-        _become_child(start, plan)
-        code = _import_run(start.module)(_with_identity(plan))
-    except (ParentGoneError, ChannelClosed):
-        code = EXIT_CRASHED
+        _die_with(parent)
+        _become_child(control=control, output=output)
+        _be_called(comm, title)
+        run = _import_run(module)
+        plan = _wait_for_plan(control)
+        code = EXIT_CRASHED if plan is None else run(plan)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else EXIT_CRASHED
     except BaseException:
@@ -70,35 +80,36 @@ def _live(start: ChildStart, plan: RolePlan, *, parent: int) -> NoReturn:
         os._exit(code & 0xFF)
 
 
-def _flush_output() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):  # a program started without the descriptor has no stream
-            stream.flush()
+def _die_with(parent: int) -> None:
+    from services.shared.runtime.parent_death import ParentGoneError, set_parent_death_signal
+
+    try:
+        set_parent_death_signal(signal.SIGKILL, parent=parent)
+    except ParentGoneError as error:
+        raise SystemExit(EXIT_CRASHED) from error
 
 
-def _become_child(start: ChildStart, plan: RolePlan) -> None:
+def _become_child(*, control: int, output: int) -> None:
+    import faulthandler
+
     signal.set_wakeup_fd(-1)
     for signum in _IGNORED:
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    os.dup2(start.output, 1)
-    os.dup2(start.output, 2)
-    kept = set(plan.sockets.values())
-    if plan.control is not None:
-        kept.add(plan.control)
-    close_others(kept)
-    _dump_on_quit()
-    set_process_name(start.comm)
-    set_arguments([start.title])
-
-
-def _dump_on_quit() -> None:
-    import faulthandler  # in the child: 1 ms
-
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    close_others({control})
     faulthandler.enable(file=2)
     faulthandler.register(signal.SIGQUIT, file=2, all_threads=True, chain=True)
+
+
+def _be_called(comm: str, title: str) -> None:
+    from services.shared.runtime.process_name import set_arguments, set_process_name
+
+    set_process_name(comm)
+    set_arguments([title])
 
 
 def close_others(kept: set[int]) -> None:
@@ -125,7 +136,18 @@ def _import_run(module: str) -> Callable[[RolePlan], int]:
     return run
 
 
-def _with_identity(plan: RolePlan) -> RolePlan:
-    if plan.control is None:
-        return plan
-    return replace(plan, identity=receive_start(plan.control))
+def _wait_for_plan(control: int) -> RolePlan | None:
+    """The plan, or None when the parent has no use for this role."""
+    from services.shared.runtime.control import ChannelClosed
+    from services.shared.runtime.plan_transfer import receive_plan
+
+    try:
+        return receive_plan(control)
+    except ChannelClosed:
+        return None
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # a program started without the descriptor has no stream
+            stream.flush()

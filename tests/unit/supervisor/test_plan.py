@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from services.shared.config.options import FleetOptions, Options, TlsOptions, WebsocketOptions
-from services.supervisor.plan import ROLES, ListenerSpec, PlanError, options_for_up, plan_node
+from services.supervisor.plan import ListenerSpec, PlanError, options_for_up, plan_node
+from services.supervisor.roles import ROLES
 
 
 def names(options: Options) -> tuple[list[str], list[str]]:

@@ -1,6 +1,6 @@
 """In which order roles stop, and when they are killed."""
 
-from services.supervisor.plan import RoleSpec
+from services.supervisor.roles import RoleSpec
 from services.supervisor.stop import Ask, Kill, Shutdown
 
 

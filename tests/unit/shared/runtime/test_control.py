@@ -18,11 +18,9 @@ from services.shared.runtime.control import (
     LogLine,
     Ready,
     Reload,
-    Start,
     Stop,
     ToRole,
     ToSupervisor,
-    receive_start,
 )
 from services.shared.runtime.control_loop import Order, run_control
 from services.shared.runtime.role_plan import Identity
@@ -94,17 +92,6 @@ def test_an_oversized_frame_closes_the_channel() -> None:
     os.write(near.fd, b"\xff\xff\xff\xff")
     with pytest.raises(ChannelClosed):
         far.receive()
-
-
-def test_the_start_is_read_without_touching_what_follows() -> None:
-    near, far = channels()
-    identity = Identity(server_id="N", server_name="n", xkey="X", seed="s")
-    near.send(Start(identity=identity))
-    near.send(Stop(grace_ns=1))
-    os.set_blocking(far.fd, True)
-    assert receive_start(far.fd) == identity
-    os.set_blocking(far.fd, False)
-    assert far.receive() == [Stop(grace_ns=1)]
 
 
 def test_an_identity_does_not_show_its_seeds() -> None:

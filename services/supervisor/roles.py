@@ -1,0 +1,48 @@
+"""The role table, as data: where a role's code is, what its process is called, which listeners it serves.
+
+Loaded before anything else of a starting node, so it imports next to nothing; the names of listeners are those of
+`services.shared.runtime.role_plan`, which a test compares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSpec:
+    """One row of the role table.
+
+    `module` has `run(plan) -> int`. An `essential` role decides about the node: it is ready when all of these are, and
+    a lame duck node ends when they have finished. Roles of a lower `stop_stage` are gone before the next are asked.
+    """
+
+    name: str
+    module: str
+    comm: str
+    listeners: tuple[str, ...] = ()
+    needs: str = ""
+    essential: bool = False
+    stop_stage: int = 0
+    stop_grace_ns: int = 5_000_000_000
+
+
+ROLES: Final = (
+    RoleSpec(
+        name="router",
+        module="services.router.app",
+        comm="nf-router",
+        listeners=("nats", "websocket"),
+        essential=True,
+        stop_stage=1,
+    ),
+    RoleSpec(
+        name="monitor",
+        module="services.monitor.app",
+        comm="nf-monitor",
+        listeners=("monitoring",),
+        needs="monitoring",
+        stop_stage=1,
+    ),
+)
