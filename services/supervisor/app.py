@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from services.shared.config.options import Options
 from services.shared.runtime.commit import own_commit
 from services.shared.runtime.control import Start
+from services.shared.runtime.link_passing import make_rendezvous
 from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
 from services.shared.runtime.log_stream import LogTargetError
 from services.shared.runtime.process_name import set_process_name
@@ -23,7 +24,7 @@ from services.shared.runtime.signal_pipe import SignalPipe
 from services.shared.telemetry.release import SERVER_PROGRAM
 from services.supervisor.log_loop import LogWriter
 from services.supervisor.node import Node, OpenListener
-from services.supervisor.plan import ROLES, ListenerSpec, PlanError, RoleSpec, plan_node
+from services.supervisor.plan import LINKS_FROM, LINKS_TO, ROLES, ListenerSpec, PlanError, RoleSpec, plan_node
 from services.supervisor.reload import Reload
 from services.supervisor.role_process import start_role
 from services.supervisor.signals import HANDLED
@@ -128,6 +129,7 @@ def _open_node(launch: Launch, *, started_ns: int) -> Node:
     return Node(
         plan=plan,
         listeners={listener.name: _open_listener(listener) for listener in plan.listeners},
+        rendezvous=dict(zip((LINKS_TO, LINKS_FROM), make_rendezvous(), strict=True)) if plan.has_links else {},
         program=launch.program,
         argv=launch.argv,
         pid=os.getpid(),

@@ -14,6 +14,8 @@ from services.shared.runtime.role_plan import MONITORING_LISTENER, NATS_LISTENER
 
 UP_HTTP_PORT: Final = 8222
 UP_DATA_DIR: Final = "data"
+LINKS_TO: Final = "to"
+LINKS_FROM: Final = "from"
 
 
 class PlanError(Exception):
@@ -25,7 +27,9 @@ class RoleSpec:
     """One row of the role table.
 
     `module` has `run(plan) -> int`. An `essential` role decides about the node: it is ready when all of these are, and
-    a lame duck node ends when they have finished. Roles of a lower `stop_stage` are gone before the next are asked.
+    a lame duck node ends when they have finished. `link` says which end of the node's rendezvous for links it gets
+    (`shared.runtime.link_passing`): it makes them (`from`) or takes them (`to`).
+    Roles of a lower `stop_stage` are gone before the next are asked.
     """
 
     name: str
@@ -33,6 +37,7 @@ class RoleSpec:
     comm: str
     listeners: tuple[str, ...] = ()
     needs: str = ""
+    link: str = ""
     essential: bool = False
     stop_stage: int = 0
     stop_grace_ns: int = 5 * SECOND_NS
@@ -66,6 +71,11 @@ class NodePlan:
     roles: tuple[RoleSpec, ...]
     listeners: tuple[ListenerSpec, ...]
 
+    @property
+    def has_links(self) -> bool:
+        """Whether some role makes links and another takes them."""
+        return {LINKS_TO, LINKS_FROM} <= {role.link for role in self.roles}
+
 
 ROLES: Final = (
     RoleSpec(
@@ -73,6 +83,7 @@ ROLES: Final = (
         module="services.router.app",
         comm="nf-router",
         listeners=(NATS_LISTENER, WEBSOCKET_LISTENER),
+        link=LINKS_TO,
         essential=True,
         stop_stage=1,
     ),
@@ -82,6 +93,7 @@ ROLES: Final = (
         comm="nf-monitor",
         listeners=(MONITORING_LISTENER,),
         needs=MONITORING_LISTENER,
+        link=LINKS_FROM,
         stop_stage=1,
     ),
 )

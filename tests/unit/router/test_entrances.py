@@ -54,7 +54,7 @@ class Running:
         return await self._log_reader.receive()
 
     def reload(self, options: Options) -> None:
-        self.router._reload(options)
+        self.router._reload(options, loaded_ns=1)
 
     async def stream(self, name: str = NATS_LISTENER) -> trio.SocketStream:
         return await trio.open_tcp_stream("127.0.0.1", self.ports[name])
