@@ -12,10 +12,10 @@ from typing import Final
 import uvicorn
 
 from services.monitor.control_loop import serve_control
-from services.monitor.link import Link
+from services.monitor.link_loop import Link
 from services.monitor.site import Site
-from services.monitor.tls import build_tls_context
 from services.shared.runtime.control import ControlChannel, Failed, Ready
+from services.shared.runtime.https import build_tls_context
 from services.shared.runtime.link_passing import RENDEZVOUS, send_link
 from services.shared.runtime.role_plan import MONITORING_LISTENER, RolePlan
 from services.shared.telemetry.log import Level, Logger

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.monitor.answers import Answer, from_router, not_found, refusal, unavailable
 from services.monitor.endpoints import ENDPOINTS, HEALTH, ROOT, Endpoint, base_path, clean_path
-from services.monitor.link import LinkLostError, LinkTimeoutError
+from services.monitor.link_loop import LinkLostError, LinkTimeoutError
 from services.monitor.pages import root_page
 from services.monitor.query import QueryError
 from services.shared.runtime.role_plan import Identity

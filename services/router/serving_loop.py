@@ -14,7 +14,7 @@ from services.router.doors_loop import Doors
 from services.router.events_loop import EventSink, events_loop
 from services.router.farewell_loop import Farewell
 from services.router.foundation import Foundation, memory_bytes
-from services.router.inspection import Inspection
+from services.router.inspection_loop import Inspection
 from services.router.reception import Reception
 from services.router.reload import Reloader
 from services.router.rib.limits import engine_limits

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,11 +37,14 @@ class EncodedAnswer:
 
 
 class RouterEndpoints:
-    """Answers requests from what the engine, the desk and the ring of closed connections know."""
+    """Answers requests from what the engine, the desk and the ring of closed connections know.
+
+    `next_message` numbers what the server says of itself, `wall_ns` reads the wall clock.
+    """
 
     def __init__(
         self, plan: RolePlan, *, engine: Forwarding, desk: Desk, numbers: AccountNumbers, ring: ClosedRing,
-        next_message: Callable[[], int],
+        next_message: Callable[[], int], wall_ns: Callable[[], int],
     ) -> None:  # fmt: skip
         self._plan = plan
         self._engine = engine
@@ -50,6 +52,7 @@ class RouterEndpoints:
         self._numbers = numbers
         self._ring = ring
         self._next_message = next_message
+        self._wall_ns = wall_ns
         self._usage = ProcessUsage()
         self._http_requests: dict[str, int] = {}
         self._id = plan.identity.server_id
@@ -78,7 +81,7 @@ class RouterEndpoints:
         plan = self._plan
         directory = self._desk.rules.directory
         info = server_info(options, plan.identity)
-        self._services = SystemServices(info, wall_ns=time.time_ns, next_message=self._next_message)
+        self._services = SystemServices(info, wall_ns=self._wall_ns, next_message=self._next_message)
         self._standing = varz.Standing(
             identity=plan.identity,
             options=options,
@@ -118,7 +121,7 @@ class RouterEndpoints:
         if request.trusted:
             self._http_requests |= request.options.get(HTTP_REQUESTS, {})
         return varz.varz(
-            self._standing, self._machine(), now_ns=time.time_ns(), totals=self._totals(),
+            self._standing, self._machine(), now_ns=self._wall_ns(), totals=self._totals(),
             http_requests=self._http_requests,
         )  # fmt: skip
 
@@ -132,11 +135,11 @@ class RouterEndpoints:
         return varz.statsz(self._standing, self._machine(), totals=self._totals(), active_accounts=active)
 
     def _routez(self, request: Request) -> dict[str, Any]:
-        return standalone.routez(server_id=self._id, server_name=self._services.info.name, now_ns=time.time_ns())
+        return standalone.routez(server_id=self._id, server_name=self._services.info.name, now_ns=self._wall_ns())
 
     def _alone(self, view: Callable[..., dict[str, Any]]) -> Callable[[Request], dict[str, Any]]:
         def answer(request: Request) -> dict[str, Any]:
-            return view(server_id=self._id, now_ns=time.time_ns())
+            return view(server_id=self._id, now_ns=self._wall_ns())
 
         return answer
 
@@ -165,7 +168,7 @@ class RouterEndpoints:
 
     def _accountz(self, request: Request) -> dict[str, Any]:
         about = partial(
-            accountz.accountz, server_id=self._id, now_ns=time.time_ns(), system_account=self._standing.system_account
+            accountz.accountz, server_id=self._id, now_ns=self._wall_ns(), system_account=self._standing.system_account
         )
         if name := request.options.get("account"):
             return about(detail=self._detail(name))
@@ -184,7 +187,7 @@ class RouterEndpoints:
             for name, view in self._accounts()
             if (name == request.account or asked_all) and (not wanted or name in wanted or not asked_all)
         ]
-        stats = accstatz.accstatz(chosen, server_id=self._id, now_ns=time.time_ns(), unused=unused)
+        stats = accstatz.accstatz(chosen, server_id=self._id, now_ns=self._wall_ns(), unused=unused)
         return stats if stats["account_statz"] or asked_all else None
 
     # Subscriptions
@@ -205,7 +208,7 @@ class RouterEndpoints:
                 account=accounts[0][1].number if name else None, test=test.encode() or None, offset=offset, limit=limit
             )
         return subsz.subsz(
-            subsz.together(view.lookups for _, view in accounts), server_id=self._id, now_ns=time.time_ns(),
+            subsz.together(view.lookups for _, view in accounts), server_id=self._id, now_ns=self._wall_ns(),
             offset=offset, limit=limit, total=total, page=page, account_name=self._numbers.name,
         )  # fmt: skip
 
@@ -217,7 +220,7 @@ class RouterEndpoints:
     def _connz(self, request: Request) -> dict[str, Any]:
         options = request.options
         connz.check(options)
-        clock = connz.Clock(engine_ns=self._engine.totals()["now_ns"], wall_ns=time.time_ns())
+        clock = connz.Clock(engine_ns=self._engine.totals()["now_ns"], wall_ns=self._wall_ns())
         account = None
         if name := options.get("acc"):
             if name not in self._desk.rules.directory.accounts:

@@ -1,4 +1,4 @@
-"""TLS of the monitoring port: the certificates of the client listener; nobody needs one to look (reference: 6.1)."""
+"""TLS of HTTP ports on asyncio: certificates from a `tls` block; nobody needs one to look (reference: operations 6.1)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ class Inspection:
 
         self._endpoints = RouterEndpoints(
             self._plan, engine=self._engine, desk=self._desk, numbers=self._numbers, ring=self.ring,
-            next_message=self._next_message,
+            next_message=self._next_message, wall_ns=time.time_ns,
         )  # fmt: skip
         self._endpoints.follow(*self._in_force)
         return self._endpoints
