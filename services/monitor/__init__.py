@@ -1,1 +1,1 @@
-"""The monitor role: HTTP views of what the other roles know."""
+"""The monitor role: the monitoring port of a node, over HTTP. It owns no data and asks the router for everything."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import trio
 
 from services.router.admission.desk import Desk
 from services.router.census import Census
+from services.router.closed_ring import Closed, ClosedRing
 from services.router.lifecycle import log_closed, violation_text
-from services.router.newcomers import arrived, note_prefix
+from services.router.links_loop import is_link
+from services.router.newcomers import arrived, note_prefix, unsettled_note_text
 from services.router.rib.accounts import AccountNumbers
 from services.router.tracer import Tracer
 from services.shared.engine.forwarding import Arrival, Event, Forwarding
@@ -26,13 +29,15 @@ _REASONS = {int(reason): reason for reason in CloseReason}
 class EventSink:
     """Knows what each event of the engine means."""
 
-    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "_tracer", "on_message")
+    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "_ring", "_tracer", "on_message")
 
     def __init__(
-        self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, tracer: Tracer, log: Logger
-    ) -> None:
+        self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, tracer: Tracer,
+        ring: ClosedRing, log: Logger,
+    ) -> None:  # fmt: skip
         self._numbers = numbers
         self._tracer = tracer
+        self._ring = ring
         self._engine = engine
         self._desk = desk
         self._census = census
@@ -73,13 +78,22 @@ class EventSink:
             self._dropped = dropped
 
     def _closed(self, event: Event) -> None:
-        _, cid, _account, code, detail, _traffic, _subs, about, came_in = event
+        _, cid, account, code, detail, last, subs, about, came_in = event
         newcomer = self._desk.forget(cid)
+        if is_link(cid):
+            return
         if newcomer is None and came_in:
             newcomer = arrived(cid, Arrival(*came_in))
         if about:
             self._census.part(json.loads(about)["account"])
         log_closed(self._log, cid=cid, about=about, newcomer=newcomer, reason=_REASONS[code], detail=detail)
+        note = about or (unsettled_note_text(newcomer) if newcomer is not None else b"")
+        if note:
+            closed = Closed(
+                cid=cid, account=account if about else None, reason=code, stopped_ns=time.time_ns(), note=note,
+                last=last, subscriptions=subs,
+            )  # fmt: skip
+            self._ring.add(closed)
 
     def _check_info(self, cid: int, text: bytes) -> None:
         """A client's INFO is ignored, unless it is not JSON (reference: wire protocol 1.2)."""

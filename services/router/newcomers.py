@@ -14,7 +14,7 @@ from typing import Any, Final
 from services.router.admission.decision import ConnectionFacts
 from services.router.admission.directory import ConnectionType, Listener
 from services.router.admission.hello import SILENT, Hello
-from services.router.admission.verdict import Admitted, client_label
+from services.router.admission.verdict import Admitted, claimed_identity, client_label
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
 from services.shared.engine.forwarding import Arrival
 from services.shared.identity.certificates import PeerCertificate
@@ -133,6 +133,33 @@ def about(newcomer: Newcomer, hello: Hello, admitted: Admitted) -> bytes:
     }
     note.update((name, value) for name, value in optional.items() if value)
     return _encode(note).encode()
+
+
+def unsettled_note(newcomer: Newcomer) -> dict[str, Any]:
+    """The note about a connection that was never admitted: what it came with and what it claimed to be."""
+    hello = newcomer.hello
+    note: dict[str, Any] = {
+        "ip": newcomer.ip,
+        "port": newcomer.port,
+        "start": newcomer.started_ns,
+        "listener": newcomer.listener.value,
+        "type": newcomer.connection_type.value,
+    }
+    optional = {
+        "name": hello.name,
+        "lang": hello.lang,
+        "version": hello.version,
+        "user": claimed_identity(hello).user_id,
+        "tls_version": newcomer.tls_version,
+        "tls_cipher": newcomer.tls_cipher,
+    }
+    note.update((name, value) for name, value in optional.items() if value)
+    return note
+
+
+def unsettled_note_text(newcomer: Newcomer) -> bytes:
+    """The same, as text."""
+    return _encode(unsettled_note(newcomer)).encode()
 
 
 def open_about(admitted: Admitted) -> bytes:

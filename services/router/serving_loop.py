@@ -14,6 +14,7 @@ from services.router.doors_loop import Doors
 from services.router.events_loop import EventSink, events_loop
 from services.router.farewell_loop import Farewell
 from services.router.foundation import Foundation, memory_bytes
+from services.router.inspection_loop import Inspection
 from services.router.reception import Reception
 from services.router.reload import Reloader
 from services.router.rib.limits import engine_limits
@@ -45,10 +46,15 @@ class Serving:
         tracer = Tracer(
             engine=self.engine, numbers=self.numbers, server=lambda now_ns: info.block(seq=next(messages), now_ns=now_ns)
         )
-        self.sink = EventSink(
-            engine=self.engine, desk=self.desk, census=foundation.census, numbers=self.numbers, tracer=tracer,
+        self.inspection = Inspection(
+            plan, engine=self.engine, desk=self.desk, numbers=self.numbers, next_message=partial(next, messages),
             log=self.log,
         )  # fmt: skip
+        self.sink = EventSink(
+            engine=self.engine, desk=self.desk, census=foundation.census, numbers=self.numbers, tracer=tracer,
+            ring=self.inspection.ring, log=self.log,
+        )  # fmt: skip
+        self.sink.on_message = self.inspection.requests.take
         self.farewell = Farewell(engine=self.engine, desk=self.desk, log=self.log)
 
     async def serve(self) -> None:
@@ -66,6 +72,7 @@ class Serving:
                     self.channel.send(Failed(text=str(error)))
                 nursery.cancel_scope.cancel()
                 return
+            self.inspection.open(nursery)
             nursery.start_soon(events_loop, self.engine, self.sink, name="events")
             if self.channel is not None:
                 self.channel.send(Ready())
@@ -82,7 +89,7 @@ class Serving:
                 self.doors.close()
                 self.nursery.start_soon(self._lame_duck, self.plan.options)
             case Reload():
-                self._reload(order.options)
+                self._reload(order.options, loaded_ns=order.loaded_at_ns)
             case _:
                 self.log.debug(f"nothing to do for {type(order).__name__}")
 
@@ -93,7 +100,7 @@ class Serving:
         if self.channel is not None:
             self.channel.send(Finished())
 
-    def _reload(self, options: Options) -> None:
+    def _reload(self, options: Options, *, loaded_ns: int) -> None:
         try:
             rules, porters = self.compile(options), self.doors.prepare(options)
         except ValueError as error:
@@ -103,6 +110,7 @@ class Serving:
         self.engine.configure(engine_limits(options, memory_bytes=memory_bytes()))
         Reloader(engine=self.engine, desk=self.desk, numbers=self.numbers, log=self.log).apply(rules)
         self.doors.change(porters)
+        self.inspection.follow(options, loaded_ns=loaded_ns)
 
     def _check_password(self, check: CheckPassword, settle: Callable[[Verdict], None]) -> None:
         self.nursery.start_soon(self._checked, check, settle)

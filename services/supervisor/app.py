@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.shared.config.options import Options
 from services.shared.runtime.commit import own_commit
+from services.shared.runtime.link_passing import make_rendezvous
 from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
 from services.shared.runtime.log_stream import LogTargetError
 from services.shared.runtime.process_name import set_process_name
@@ -28,7 +29,7 @@ from services.supervisor.plan import ListenerSpec, PlanError, plan_node
 from services.supervisor.reload import Reload
 from services.supervisor.role_fork import fork
 from services.supervisor.role_process import RoleProcess
-from services.supervisor.roles import ROLES, RoleSpec
+from services.supervisor.roles import LINKS_FROM, LINKS_TO, ROLES, RoleSpec
 from services.supervisor.signals import HANDLED
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def _open_node(launch: Launch, *, started_ns: int) -> Node:
     return Node(
         plan=plan,
         listeners={listener.name: _open_listener(listener) for listener in plan.listeners},
+        rendezvous=dict(zip((LINKS_TO, LINKS_FROM), make_rendezvous(), strict=True)) if plan.has_links else {},
         program=launch.program,
         argv=launch.argv,
         pid=os.getpid(),

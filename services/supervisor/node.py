@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.shared.config.options import Options
+from services.shared.runtime.link_passing import RENDEZVOUS
 from services.shared.runtime.role_plan import Identity, RolePlan
 from services.supervisor.plan import NodePlan
 from services.supervisor.roles import RoleSpec
@@ -27,10 +28,14 @@ class OpenListener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """`program` names the executable in messages and file names; `started_ns` is the wall clock."""
+    """`program` names the executable in messages and file names; `started_ns` is the wall clock.
+
+    `rendezvous` has both ends of the rendezvous for links, by `RoleSpec.link`, or nothing.
+    """
 
     plan: NodePlan
     listeners: Mapping[str, OpenListener]
+    rendezvous: Mapping[str, int]
     program: str
     argv: tuple[str, ...]
     pid: int
@@ -39,11 +44,14 @@ class Node:
 
     def role_plan(self, spec: RoleSpec, *, options: Options, identity: Identity, incarnation: int) -> RolePlan:
         """What this incarnation of the role is told; the descriptors in it are the supervisor's."""
+        sockets = {name: self.listeners[name].fd for name in spec.listeners if name in self.listeners}
+        if spec.link in self.rendezvous:
+            sockets[RENDEZVOUS] = self.rendezvous[spec.link]
         return RolePlan(
             role=spec.name,
             options=options,
             identity=identity,
-            sockets={name: self.listeners[name].fd for name in spec.listeners if name in self.listeners},
+            sockets=sockets,
             ports={name: listener.port for name, listener in self.listeners.items()},
             node_pid=self.pid,
             started_ns=self.started_ns,

@@ -10,7 +10,7 @@ from typing import Final
 
 from services.shared.config.options import Options
 from services.shared.runtime.role_plan import MONITORING_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER
-from services.supervisor.roles import ROLES, RoleSpec
+from services.supervisor.roles import LINKS_FROM, LINKS_TO, ROLES, RoleSpec
 
 UP_HTTP_PORT: Final = 8222
 UP_DATA_DIR: Final = "data"
@@ -47,6 +47,11 @@ class NodePlan:
 
     roles: tuple[RoleSpec, ...]
     listeners: tuple[ListenerSpec, ...]
+
+    @property
+    def has_links(self) -> bool:
+        """Whether some role makes links and another takes them."""
+        return {LINKS_TO, LINKS_FROM} <= {role.link for role in self.roles}
 
 
 def plan_node(options: Options, *, roles: tuple[RoleSpec, ...] = ROLES) -> NodePlan:

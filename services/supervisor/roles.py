@@ -9,13 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+LINKS_TO: Final = "to"
+LINKS_FROM: Final = "from"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSpec:
     """One row of the role table.
 
     `module` has `run(plan) -> int`. An `essential` role decides about the node: it is ready when all of these are, and
-    a lame duck node ends when they have finished. Roles of a lower `stop_stage` are gone before the next are asked.
+    a lame duck node ends when they have finished. `link` says which end of the node's rendezvous for links it gets
+    (`shared.runtime.link_passing`): it makes them (`from`) or takes them (`to`).
+    Roles of a lower `stop_stage` are gone before the next are asked.
     """
 
     name: str
@@ -23,6 +28,7 @@ class RoleSpec:
     comm: str
     listeners: tuple[str, ...] = ()
     needs: str = ""
+    link: str = ""
     essential: bool = False
     stop_stage: int = 0
     stop_grace_ns: int = 5_000_000_000
@@ -34,6 +40,7 @@ ROLES: Final = (
         module="services.router.app",
         comm="nf-router",
         listeners=("nats", "websocket"),
+        link=LINKS_TO,
         essential=True,
         stop_stage=1,
     ),
@@ -43,6 +50,7 @@ ROLES: Final = (
         comm="nf-monitor",
         listeners=("monitoring",),
         needs="monitoring",
+        link=LINKS_FROM,
         stop_stage=1,
     ),
 )

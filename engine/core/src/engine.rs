@@ -541,6 +541,7 @@ impl Engine {
             subs,
             sub_views,
             pending: conn.out.pending(),
+            opened_ns: conn.opened_ns,
             last_in_ns: conn.last_in_ns,
             rtt_ns: conn.rtt_ns,
             stalls: conn.stalls,

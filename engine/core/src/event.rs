@@ -79,6 +79,8 @@ pub enum Event {
         sub_views: Vec<SubView>,
         /// Its output that was not sent yet, in bytes.
         pending: usize,
+        /// When it was taken on.
+        opened_ns: u64,
         /// When it last sent something.
         last_in_ns: u64,
         /// Last measured round trip; 0 is unknown.

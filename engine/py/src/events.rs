@@ -30,11 +30,12 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
         Event::Arrived { cid, arrival } => ("arrived", cid, came_in(py, &arrival)).into_pyobject(py)?.into_any(),
         Event::Info { cid, json } => ("info", cid, bytes(&json)).into_pyobject(py)?.into_any(),
         Event::Closed {
-            cid, account, reason, detail, traffic, subs, sub_views, pending, last_in_ns, rtt_ns, stalls, about, arrival
+            cid, account, reason, detail, traffic, subs, sub_views, pending, opened_ns, last_in_ns, rtt_ns, stalls,
+            about, arrival,
         } => {
             let arrival = arrival.map(|a| came_in(py, &a));
             let sub_views = sub_views.iter().map(|view| views::sub(py, view)).collect::<PyResult<Vec<_>>>()?;
-            let last = (four(&traffic), stalls, subs, pending, last_in_ns, rtt_ns);
+            let last = (four(&traffic), stalls, subs, pending, opened_ns, last_in_ns, rtt_ns);
             ("closed", cid, account, reason.code(), &*detail, last, sub_views, bytes(&about), arrival)
                 .into_pyobject(py)?
                 .into_any()

@@ -16,7 +16,7 @@ from services.router.admission.directory import Directory, Listener
 from services.router.admission.errors import MalformedHello
 from services.router.admission.hello import SILENT, Hello, parse_hello
 from services.router.admission.info import InfoTemplate
-from services.router.admission.verdict import Admitted, CheckPassword, Refused, Verdict
+from services.router.admission.verdict import REDACTED, Admitted, CheckPassword, Refused, Verdict
 from services.router.census import Census
 from services.router.newcomers import (
     CONNECTION_TYPES,
@@ -144,6 +144,10 @@ class Desk:
             headers=self.rules.directory.headers_supported,
         )
 
+    def newcomer(self, cid: int) -> Newcomer | None:
+        """The connection with this client id, if it is known here: not settled yet, or with a certificate."""
+        return self._newcomers.get(cid)
+
     def forget(self, cid: int) -> Newcomer | None:
         """The connection is gone; returns it if it was never settled."""
         return self._newcomers.pop(cid, None)
@@ -193,7 +197,7 @@ class Desk:
             verdict = refuse_for_room(verdict, connections=others) or verdict
         match verdict:
             case Refused():
-                self._refuse(newcomer, verdict)
+                self._refuse(newcomer, hello, verdict)
             case Admitted():
                 self._admit(newcomer, hello, verdict, note)
             case CheckPassword():
@@ -201,12 +205,14 @@ class Desk:
             case _:
                 assert_never(verdict)
 
-    def _refuse(self, newcomer: Newcomer, refused: Refused) -> None:
+    def _refuse(self, newcomer: Newcomer, hello: Hello, refused: Refused) -> None:
         if refused.warning:
             self._log.warn(refused.warning)
         if refused.debug_text:
             self._log.debug(f"{newcomer.log_prefix} - {refused.debug_text}")
         self._log.error(f"{newcomer.log_prefix} - {refused.log_text}")
+        # Monitoring shows whom a refused connection claimed to be.
+        self._newcomers[newcomer.cid] = replace(newcomer, hello=claims_of(hello))
         self._engine.close(newcomer.cid, refused.close_reason, refused.err_text)
 
     def _admit(self, newcomer: Newcomer, hello: Hello, admitted: Admitted, note: dict[str, Any] | None) -> None:
@@ -220,7 +226,7 @@ class Desk:
             self._newcomers.pop(newcomer.cid, None)
         else:
             # The certificate cannot be had again for a second CONNECT.
-            self._newcomers[newcomer.cid] = replace(newcomer, hello=replace(hello, password="", auth_token=""))
+            self._newcomers[newcomer.cid] = replace(newcomer, hello=without_secrets(hello))
         self._engine.readmit(handover)
 
     def _handover(self, newcomer: Newcomer, hello: Hello, admitted: Admitted) -> Handover:
@@ -252,6 +258,16 @@ class Desk:
             system=account.is_system,
             connect_within_ns=None,
         )
+
+
+def without_secrets(hello: Hello) -> Hello:
+    """A CONNECT as it may be remembered."""
+    return replace(hello, password="", auth_token="", jwt="", sig="", proxy_sig="")
+
+
+def claims_of(hello: Hello) -> Hello:
+    """A refused CONNECT as monitoring may show it: that there was a token, but not which."""
+    return replace(without_secrets(hello), auth_token=REDACTED if hello.auth_token else "")
 
 
 def redacted(arguments: bytes) -> str:

@@ -1,0 +1,97 @@
+"""Listens for requests of the system account and sends the answers (reference: security 8.4).
+
+Light on purpose: what it takes to answer is loaded with the first request, so that a router starts without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from services.router.links_loop import is_link
+from services.shared.engine.forwarding import Event, Forwarding
+from services.shared.telemetry.log import Logger
+
+if TYPE_CHECKING:
+    from services.router.views.endpoints import EncodedAnswer, RouterEndpoints
+
+SERVER_ENDPOINTS: Final = (
+    "IDZ", "STATSZ", "VARZ", "SUBSZ", "CONNZ", "ROUTEZ", "GATEWAYZ", "LEAFZ", "ACCOUNTZ", "JSZ", "HEALTHZ",
+)  # fmt: skip
+ACCOUNT_ENDPOINTS: Final = ("SUBSZ", "CONNZ", "LEAFZ", "INFO", "STATZ")
+ALL_ACCOUNTS: Final = "PING"
+NO_SYSTEM_ACCOUNT: Final = ""
+"""The name of the account that links live in when no system account is configured. Nobody else can be in it."""
+FAILED: Final = b'{"error":{"code":503,"description":"internal error, see the log of the server"}}'
+
+_ACCOUNT_TOKEN: Final = 3
+
+
+def requests_of(server_id: str) -> tuple[tuple[str, str], ...]:
+    """Every subject that is answered, and the endpoint that answers it."""
+    ping = "$SYS.REQ.SERVER.PING"
+    subjects = [(ping, "STATSZ")]
+    for name in SERVER_ENDPOINTS:
+        subjects += [(f"{ping}.{name}", name), (f"$SYS.REQ.SERVER.{server_id}.{name}", name)]
+    return (*subjects, *((f"$SYS.REQ.ACCOUNT.*.{name}", f"ACCOUNT.{name}") for name in ACCOUNT_ENDPOINTS))
+
+
+class SystemRequests:
+    """Answers the requests that arrive in one account. `load` makes the endpoints when the first one comes."""
+
+    __slots__ = ("_account", "_endpoints", "_engine", "_load", "_log", "_names", "_subjects")
+
+    def __init__(self, engine: Forwarding, *, server_id: str, load: Callable[[], RouterEndpoints], log: Logger) -> None:
+        self._log = log
+        self._engine = engine
+        self._load = load
+        self._endpoints: RouterEndpoints | None = None
+        self._subjects = requests_of(server_id)
+        self._names = [name for _, name in self._subjects]
+        self._account: int | None = None
+
+    @property
+    def account(self) -> int:
+        """The number of the account that is listened to."""
+        if self._account is None:
+            raise ValueError("nothing is listened to yet")
+        return self._account
+
+    def listen(self, account: int) -> bool:
+        """Answers requests in this account from now on, and in no other; true if it is another one than before."""
+        if account == self._account:
+            return False
+        for tag in range(len(self._subjects) if self._account is not None else 0):
+            self._engine.unsubscribe(tag)
+        self._account = account
+        for tag, (subject, _) in enumerate(self._subjects):
+            self._engine.subscribe(account=account, subject=subject.encode(), tag=tag)
+        return True
+
+    def take(self, event: Event) -> None:
+        """Answers one request: a `deliver` event. Without a reply subject there is nobody to answer."""
+        _, tag, account, _, _, reply, *_ = event
+        if not reply:
+            return
+        try:
+            answer = self._answer(event)
+        except Exception as error:
+            # Whoever only looks at a router must not be able to end it.
+            name = self._names[tag]
+            self._log.error(f"A request of the system account failed, {name}: {type(error).__name__}: {error}")
+            self._engine.publish([(account, reply, b"", 0, FAILED)])
+            return
+        if answer is not None:
+            self._engine.publish([(account, reply, b"", len(answer.headers), answer.headers + answer.body)])
+
+    def _answer(self, event: Event) -> EncodedAnswer | None:
+        _, tag, _, sender, subject, _, header_bytes, body = event
+        if self._endpoints is None:
+            self._endpoints = self._load()
+        name = self._names[tag]
+        of_account = ""
+        if name.startswith("ACCOUNT."):
+            of_account = subject.decode(errors="replace").split(".")[_ACCOUNT_TOKEN]
+        return self._endpoints.answer(
+            name, headers=body[:header_bytes], body=body[header_bytes:], account=of_account, trusted=is_link(sender)
+        )

@@ -1,0 +1,30 @@
+"""When the certificates of the listeners end. Reads their files; loaded only with the views."""
+
+from __future__ import annotations
+
+from services.shared.config.options import Options, TlsOptions
+from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER
+
+
+def certificate_ends(options: Options) -> dict[str, int]:
+    """The end of the first certificate of each listener with TLS, in wall-clock nanoseconds; unreadable ones are absent."""
+    websocket = options.websocket
+    blocks = {NATS_LISTENER: options.tls}
+    if websocket is not None and websocket.port and not websocket.no_tls:
+        blocks[WEBSOCKET_LISTENER] = websocket.tls
+    ends = {name: _end(tls) for name, tls in blocks.items() if tls is not None}
+    return {name: end for name, end in ends.items() if end is not None}
+
+
+def _end(tls: TlsOptions) -> int | None:
+    # A large package, for nodes with TLS only.
+    from cryptography.x509 import load_pem_x509_certificates
+
+    if not tls.certificates:
+        return None
+    try:
+        with open(tls.certificates[0].cert_file, "rb") as file:
+            leaf = load_pem_x509_certificates(file.read())[0]
+    except (OSError, ValueError):
+        return None
+    return int(leaf.not_valid_after_utc.timestamp()) * 1_000_000_000

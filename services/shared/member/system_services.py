@@ -1,0 +1,92 @@
+"""Answers requests of the system account: which endpoint is meant, for whom, in which envelope (reference: security 8).
+
+Promise: every request has at most one answer, also one that cannot be read. Invariants: endpoints are pure functions of
+their options, and numbered answers count up. Deliberately absent: subscriptions and sending, which are the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from services.shared.member.request_options import FILTERS, OptionsError, concerns, read_options
+from services.shared.member.server_info import ServerInfo
+from services.shared.wire.json_text import compact
+
+PING: Final = "$SYS.REQ.SERVER.PING"
+BAD_REQUEST: Final = 400
+FAILED: Final = 500
+
+
+class EndpointError(Exception):
+    """An endpoint refuses; the text is the description of the error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request. `account` is that of its subject, where it has one; `trusted` came from a role of this node."""
+
+    options: Mapping[str, Any]
+    account: str = ""
+    trusted: bool = False
+
+
+Answer: TypeAlias = Callable[[Request], Any]
+"""The data of an answer; None for silence. Raises EndpointError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One thing that can be asked for.
+
+    `members` are its options beside the filters, with their Go types; `kind` is what error texts call them. `wrapper`
+    is the name of the data beside the `server` block, empty where the data stands alone, unfiltered.
+    """
+
+    answer: Answer
+    kind: str = "EventFilterOptions"
+    members: Mapping[str, str] = field(default_factory=dict)
+    wrapper: str = "data"
+
+
+def server_subjects(server_id: str, name: str) -> tuple[str, str]:
+    """The subjects of an endpoint: all servers, this server."""
+    return f"{PING}.{name}", f"$SYS.REQ.SERVER.{server_id}.{name}"
+
+
+class SystemServices:
+    """Answers for one server. `wall_ns` reads the wall clock, `next_message` numbers what the server says of itself."""
+
+    __slots__ = ("_next_message", "_wall_ns", "info")
+
+    def __init__(self, info: ServerInfo, *, wall_ns: Callable[[], int], next_message: Callable[[], int]) -> None:
+        self.info = info
+        self._wall_ns = wall_ns
+        self._next_message = next_message
+
+    def answer(self, endpoint: Endpoint, body: bytes, *, account: str = "", trusted: bool = False) -> bytes | None:
+        """The answer to a request, or None when it is for somebody else."""
+        if not endpoint.wrapper:
+            return compact(endpoint.answer(Request(options={}, account=account, trusted=trusted)))
+        try:
+            options = read_options(body, kind=endpoint.kind, members={**FILTERS, **endpoint.members})
+        except OptionsError as error:
+            return compact({"server": self._block(), "error": _error(BAD_REQUEST, str(error))})
+        info = self.info
+        if not concerns(
+            options, name=info.name, cluster=info.cluster, host=info.host, tags=info.tags, domain=info.domain
+        ):
+            return None
+        try:
+            data = endpoint.answer(Request(options=options, account=account, trusted=trusted))
+        except EndpointError as error:
+            return compact({"server": self._block(), "data": None, "error": _error(FAILED, str(error))})
+        return None if data is None else compact({"server": self._block(), endpoint.wrapper: data})
+
+    def _block(self) -> dict[str, Any]:
+        return self.info.block(seq=self._next_message(), now_ns=self._wall_ns())
+
+
+def _error(code: int, description: str) -> dict[str, Any]:
+    return {"code": code, "description": description}
