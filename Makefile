@@ -27,12 +27,14 @@ $(VENV)/.deps: requirements.lock | check-prerequisites
 
 $(VENV)/.native: $(VENV)/.deps $(RUST_SOURCES) pyproject.toml
 	. $(BIN)/activate && maturin develop --release --quiet --skip-install
+	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom services.cli.main import main\n\nsys.exit(main())\n' \
+	    '$(CURDIR)/$(BIN)/python' '$(CURDIR)' >$(BIN)/natsfleet && chmod +x $(BIN)/natsfleet
 	@touch $@
 
 build: $(VENV)/.native ## Build the engine into .venv
 
-up: build ## Build and start one node: clients on 4222, data in ./data
-	@exec $(BIN)/python -m services.cli.main up
+up: build ## Build and start one node: clients on 4222, monitoring on 8222, data in ./data. ARGS="-p 4333" adds flags
+	@exec $(BIN)/natsfleet up $(ARGS)
 
 test: check-test-prerequisites build tools ## Build and run every test
 	.ci/stages
