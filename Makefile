@@ -17,7 +17,7 @@ check-prerequisites:
 	@command -v cargo >/dev/null || { echo "natsfleet needs Rust's cargo. Install Rust with rustup (the toolchain named 'stable'), or on Debian/Ubuntu: apt-get install cargo"; exit 1; }
 
 check-test-prerequisites: check-prerequisites
-	@test -x .tools/bin/nats || command -v go >/dev/null || { echo "the tests need Go to build the nats tool. Install it from https://go.dev/dl, or on Debian/Ubuntu: apt-get install golang"; exit 1; }
+	@test -x .tools/bin/nats -a -x .tools/bin/nk || command -v go >/dev/null || { echo "the tests need Go to build the tools nats and nk. Install it from https://go.dev/dl, or on Debian/Ubuntu: apt-get install golang"; exit 1; }
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { echo "the tests need rustfmt and clippy: rustup component add rustfmt clippy, or on Debian/Ubuntu: apt-get install rustfmt rust-clippy"; exit 1; }
 
 $(VENV)/.deps: requirements.lock | check-prerequisites

@@ -93,6 +93,7 @@ class Cursor:
         return True
 
     def error(self, detail: str) -> ParseError:
+        """What is wrong, at the current line."""
         return ParseError(f"Parse error on line {self._line}: '{detail}'")
 
     def error_at(self, char: str, detail: str) -> ParseError:
