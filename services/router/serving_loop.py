@@ -43,7 +43,9 @@ class Serving:
         info = server_info(plan.options, plan.identity)
         messages = itertools.count(1)
         tracer = Tracer(
-            engine=self.engine, numbers=self.numbers, server=lambda now_ns: info.block(seq=next(messages), now_ns=now_ns)
+            engine=self.engine,
+            numbers=self.numbers,
+            server=lambda now_ns: info.block(seq=next(messages), now_ns=now_ns),
         )
         self.sink = EventSink(
             engine=self.engine, desk=self.desk, census=foundation.census, numbers=self.numbers, tracer=tracer,
@@ -87,9 +89,7 @@ class Serving:
                 self.log.debug(f"nothing to do for {type(order).__name__}")
 
     async def _lame_duck(self, options: Options) -> None:
-        await self.farewell.lame_duck(
-            grace_ns=options.lame_duck_grace_ns, duration_ns=options.lame_duck_duration_ns
-        )
+        await self.farewell.lame_duck(grace_ns=options.lame_duck_grace_ns, duration_ns=options.lame_duck_duration_ns)
         if self.channel is not None:
             self.channel.send(Finished())
 
