@@ -17,7 +17,7 @@ check-prerequisites:
 	@command -v cargo >/dev/null || { echo "natsfleet needs Rust's cargo. Install Rust with rustup (the toolchain named 'stable'), or on Debian/Ubuntu: apt-get install cargo"; exit 1; }
 
 check-test-prerequisites: check-prerequisites
-	@test -x .tools/bin/nats || command -v go >/dev/null || { echo "the tests need Go to build the nats tool. Install it from https://go.dev/dl, or on Debian/Ubuntu: apt-get install golang"; exit 1; }
+	@test -x .tools/bin/nats -a -x .tools/bin/nk || command -v go >/dev/null || { echo "the tests need Go to build the tools nats and nk. Install it from https://go.dev/dl, or on Debian/Ubuntu: apt-get install golang"; exit 1; }
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { echo "the tests need rustfmt and clippy: rustup component add rustfmt clippy, or on Debian/Ubuntu: apt-get install rustfmt rust-clippy"; exit 1; }
 
 $(VENV)/.deps: requirements.lock | check-prerequisites
@@ -27,12 +27,14 @@ $(VENV)/.deps: requirements.lock | check-prerequisites
 
 $(VENV)/.native: $(VENV)/.deps $(RUST_SOURCES) pyproject.toml
 	. $(BIN)/activate && maturin develop --release --quiet --skip-install
+	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom services.cli.main import main\n\nsys.exit(main())\n' \
+	    '$(CURDIR)/$(BIN)/python' '$(CURDIR)' >$(BIN)/natsfleet && chmod +x $(BIN)/natsfleet
 	@touch $@
 
 build: $(VENV)/.native ## Build the engine into .venv
 
-up: build ## Build and start one node: clients on 4222, data in ./data
-	@exec $(BIN)/python -m services.cli.main up
+up: build ## Build and start one node: clients on 4222, monitoring on 8222, data in ./data. ARGS="-p 4333" adds flags
+	@exec $(BIN)/natsfleet up $(ARGS)
 
 test: check-test-prerequisites build tools ## Build and run every test
 	.ci/stages

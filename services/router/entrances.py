@@ -31,9 +31,7 @@ def compile_entrance(options: Options, listener: Listener) -> Entrance:
 
 
 def _at_once(tls: TlsOptions) -> TlsEntrance:
-    return TlsEntrance(
-        server=build_tls_server(tls), mode=TLS_AT_ONCE, timeout_ns=tls.timeout_ns, rate=_rate(tls)
-    )
+    return TlsEntrance(server=build_tls_server(tls), mode=TLS_AT_ONCE, timeout_ns=tls.timeout_ns, rate=_rate(tls))
 
 
 def _rate(tls: TlsOptions) -> HandshakeRate | None:

@@ -96,9 +96,7 @@ class Porter:
         greeting = self._reception.greeting(newcomer)
         self._reception.hand_over(connection, newcomer, greeting=greeting, layers=layers)
 
-    async def _secure(
-        self, connection: socket.socket, newcomer: Newcomer, greeting: bytes
-    ) -> Secured | InClear | None:
+    async def _secure(self, connection: socket.socket, newcomer: Newcomer, greeting: bytes) -> Secured | InClear | None:
         assert self.entrance.tls is not None
         opening = await open_tls(connection, self.entrance.tls, greeting=greeting, now_ns=time.monotonic_ns)
         if isinstance(opening, TurnedAway):
@@ -117,4 +115,3 @@ def _layer(agreed: Accepted, *, message_bytes_max: int) -> WebsocketLayer:
         fragment_compressed=agreed.fragment_compressed,
         message_bytes_max=message_bytes_max,
     )
-

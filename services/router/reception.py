@@ -104,7 +104,12 @@ class Reception:
         """Gives the connection to the engine; above the limit of connections only to be told so."""
         handover = self._desk.welcome(newcomer)
         self._engine.adopt(
-            connection.detach(), handover, greeting=greeting, received=received, websocket=layers.websocket, tls=layers.tls
+            connection.detach(),
+            handover,
+            greeting=greeting,
+            received=received,
+            websocket=layers.websocket,
+            tls=layers.tls,
         )
         if self._engine.totals()["connections"] > self._desk.rules.max_connections:
             self._log.error(f"{newcomer.log_prefix} - maximum connections exceeded")

@@ -98,9 +98,7 @@ def _admitted(note: dict[str, Any], directory: Directory) -> Admitted | None:
         if user is None:
             return None
     kind, _, name = note.get("identity", "").partition(":")
-    identity = Identity(
-        nkey=name if kind == "nkey" else "", user=name if kind == "user" else "", token=kind == "token"
-    )
+    identity = Identity(nkey=name if kind == "nkey" else "", user=name if kind == "user" else "", token=kind == "token")
     return Admitted(
         account=account,
         identity=identity,

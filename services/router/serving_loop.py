@@ -44,7 +44,9 @@ class Serving:
         info = server_info(plan.options, plan.identity)
         messages = itertools.count(1)
         tracer = Tracer(
-            engine=self.engine, numbers=self.numbers, server=lambda now_ns: info.block(seq=next(messages), now_ns=now_ns)
+            engine=self.engine,
+            numbers=self.numbers,
+            server=lambda now_ns: info.block(seq=next(messages), now_ns=now_ns),
         )
         self.inspection = Inspection(
             plan, engine=self.engine, desk=self.desk, numbers=self.numbers, next_message=partial(next, messages),
@@ -94,9 +96,7 @@ class Serving:
                 self.log.debug(f"nothing to do for {type(order).__name__}")
 
     async def _lame_duck(self, options: Options) -> None:
-        await self.farewell.lame_duck(
-            grace_ns=options.lame_duck_grace_ns, duration_ns=options.lame_duck_duration_ns
-        )
+        await self.farewell.lame_duck(grace_ns=options.lame_duck_grace_ns, duration_ns=options.lame_duck_duration_ns)
         if self.channel is not None:
             self.channel.send(Finished())
 

@@ -19,9 +19,7 @@ class Tracer:
 
     __slots__ = ("_engine", "_numbers", "_server")
 
-    def __init__(
-        self, *, engine: Forwarding, numbers: AccountNumbers, server: Callable[[int], dict[str, Any]]
-    ) -> None:
+    def __init__(self, *, engine: Forwarding, numbers: AccountNumbers, server: Callable[[int], dict[str, Any]]) -> None:
         """`server` gives the block about this server for a wall-clock time in nanoseconds."""
         self._engine = engine
         self._numbers = numbers
@@ -38,7 +36,12 @@ class Tracer:
             size_bytes=size,
             publisher=Hop(cid=cid, name=self._name(cid)),
             receivers=[
-                Hop(cid=to, name=self._name(to), subject=on.decode(errors="replace"), queue=group.decode(errors="replace"))
+                Hop(
+                    cid=to,
+                    name=self._name(to),
+                    subject=on.decode(errors="replace"),
+                    queue=group.decode(errors="replace"),
+                )
                 for to, on, group in receivers
             ],
             unnamed=unnamed,

@@ -18,7 +18,6 @@ from tests.golden.transcript import (
 )
 from tests.kit.servers import ServerKind, running_server
 
-
 NOT_SERVED_YET = ("service_import",)
 """Dialogues about what ours refuses with a sentence, by the name of their file."""
 

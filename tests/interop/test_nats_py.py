@@ -76,7 +76,7 @@ async def test_subscriber_receives_what_is_published(server: Server) -> None:
 
 
 @in_asyncio
-async def test_headers_arrive(server: Server) -> None:
+async def test_headers_arrive_as_they_were_sent(server: Server) -> None:
     async with connected(server) as client:
         subscription = await client.subscribe("py.headers")
         await client.publish("py.headers", b"body", reply="py.back", headers={"X-Kind": "value", "Other": "1"})

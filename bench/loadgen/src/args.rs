@@ -95,11 +95,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         },
         _ => {
             let load = load(&kind, &mut options)?;
-            Command::Run {
-                target: target(&mut options)?,
-                pids: options.pids()?,
-                load,
-            }
+            Command::Run { target: target(&mut options)?, pids: options.pids()?, load }
         }
     };
     options.finish()?;
@@ -124,26 +120,17 @@ fn load(kind: &str, options: &mut Options) -> Result<Load> {
             duration: options.seconds("seconds", 1.0)?,
             warmup: options.seconds("warmup", 0.2)?,
         }),
-        "idle" => Load::Idle {
-            connections: options.positive("connections", 5000)?,
-        },
-        "storm" => Load::Storm {
-            duration: options.seconds("seconds", 1.0)?,
-        },
+        "idle" => Load::Idle { connections: options.positive("connections", 5000)? },
+        "storm" => Load::Storm { duration: options.seconds("seconds", 1.0)? },
         other => return Err(usage(&format!("unknown kind {other:?}"))),
     };
     Ok(load)
 }
 
 fn target(options: &mut Options) -> Result<Target> {
-    let address = options
-        .take("addr")
-        .ok_or_else(|| usage("--addr is missing"))?;
-    let address: SocketAddr = address.parse().map_err(|_| {
-        usage(&format!(
-            "--addr {address:?}: wanted an IP address and a port"
-        ))
-    })?;
+    let address = options.take("addr").ok_or_else(|| usage("--addr is missing"))?;
+    let address: SocketAddr =
+        address.parse().map_err(|_| usage(&format!("--addr {address:?}: wanted an IP address and a port")))?;
     let ca = options.take("ca").map(PathBuf::from);
     let transport = match (options.take("transport").as_deref().unwrap_or("tcp"), ca) {
         ("tcp", None) => Transport::Tcp,
@@ -151,11 +138,7 @@ fn target(options: &mut Options) -> Result<Target> {
         ("tls", Some(ca)) => Transport::Tls(tls::client_config(&ca)?),
         ("tls", None) => return Err(usage("--transport tls needs --ca FILE")),
         ("tcp" | "ws", Some(_)) => return Err(usage("--ca is for --transport tls")),
-        (other, _) => {
-            return Err(usage(&format!(
-                "--transport {other:?}: wanted tcp, tls or ws"
-            )))
-        }
+        (other, _) => return Err(usage(&format!("--transport {other:?}: wanted tcp, tls or ws"))),
     };
     Ok(Target { address, transport })
 }
@@ -168,12 +151,9 @@ impl Options {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
         let mut given = BTreeMap::new();
         while let Some(argument) = arguments.next() {
-            let name = argument
-                .strip_prefix("--")
-                .ok_or_else(|| usage(&format!("unexpected argument {argument:?}")))?;
-            let value = arguments
-                .next()
-                .ok_or_else(|| usage(&format!("--{name} needs a value")))?;
+            let name =
+                argument.strip_prefix("--").ok_or_else(|| usage(&format!("unexpected argument {argument:?}")))?;
+            let value = arguments.next().ok_or_else(|| usage(&format!("--{name} needs a value")))?;
             if given.insert(name.to_string(), value).is_some() {
                 return Err(usage(&format!("--{name} given twice")));
             }
@@ -189,11 +169,7 @@ impl Options {
         let Some(text) = self.take(name) else {
             return Ok(default);
         };
-        text.parse().map_err(|_| {
-            usage(&format!(
-                "--{name} {text:?}: wanted a whole number in range"
-            ))
-        })
+        text.parse().map_err(|_| usage(&format!("--{name} {text:?}: wanted a whole number in range")))
     }
 
     fn positive(&mut self, name: &str, default: usize) -> Result<usize> {
@@ -205,8 +181,7 @@ impl Options {
 
     fn seconds(&mut self, name: &str, default: f64) -> Result<Duration> {
         let seconds = self.number(name, default)?;
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| usage(&format!("--{name} {seconds}: wanted seconds")))
+        Duration::try_from_secs_f64(seconds).map_err(|_| usage(&format!("--{name} {seconds}: wanted seconds")))
     }
 
     fn shape(&mut self) -> Result<Shape> {
@@ -227,19 +202,14 @@ impl Options {
         let text = self.take("server-pids").unwrap_or_default();
         text.split(',')
             .filter(|pid| !pid.is_empty())
-            .map(|pid| {
-                pid.parse()
-                    .map_err(|_| usage(&format!("--server-pids {text:?}: wanted process ids")))
-            })
+            .map(|pid| pid.parse().map_err(|_| usage(&format!("--server-pids {text:?}: wanted process ids"))))
             .collect()
     }
 
     fn finish(self) -> Result<()> {
         match self.given.into_keys().next() {
             None => Ok(()),
-            Some(name) => Err(usage(&format!(
-                "--{name} is not an option of this kind of run"
-            ))),
+            Some(name) => Err(usage(&format!("--{name} is not an option of this kind of run"))),
         }
     }
 }
@@ -258,14 +228,11 @@ mod tests {
 
     #[test]
     fn a_flow_has_defaults() {
-        let Ok(Command::Run { load, pids, .. }) =
-            parsed("flow --shape fan --addr 127.0.0.1:1 --server-pids 3,4")
+        let Ok(Command::Run { load, pids, .. }) = parsed("flow --shape fan --addr 127.0.0.1:1 --server-pids 3,4")
         else {
             panic!("not a run");
         };
-        let Load::Flow(plan) = load else {
-            panic!("not a flow")
-        };
+        let Load::Flow(plan) = load else { panic!("not a flow") };
         assert_eq!((plan.publishers, plan.subscribers, plan.size), (1, 1, 128));
         assert_eq!(plan.window, WINDOW_BYTES);
         assert_eq!(pids, [3, 4]);
@@ -279,23 +246,15 @@ mod tests {
             ("flow --shape round --addr 127.0.0.1:1", "\"round\""),
             ("flow --shape fan", "--addr"),
             ("flow --shape fan --addr 127.0.0.1:1 --size x", "\"x\""),
-            (
-                "flow --shape fan --addr 127.0.0.1:1 --publishers 0",
-                "at least 1",
-            ),
-            (
-                "flow --shape fan --addr 127.0.0.1:1 --seconds -1",
-                "wanted seconds",
-            ),
+            ("flow --shape fan --addr 127.0.0.1:1 --publishers 0", "at least 1"),
+            ("flow --shape fan --addr 127.0.0.1:1 --seconds -1", "wanted seconds"),
             ("storm --addr 127.0.0.1:1 --window 3", "--window"),
             ("storm --addr 127.0.0.1:1 --addr 127.0.0.1:2", "twice"),
             ("storm --addr 127.0.0.1:1 --transport tls", "--ca"),
             ("storm --addr localhost:1", "IP address"),
             ("storm --addr", "needs a value"),
         ] {
-            let Err(failure) = parsed(line) else {
-                panic!("{line:?} was accepted")
-            };
+            let Err(failure) = parsed(line) else { panic!("{line:?} was accepted") };
             assert!(failure.to_string().contains(part), "{line:?}: {failure}");
         }
     }

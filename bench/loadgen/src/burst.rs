@@ -43,15 +43,8 @@ impl Burst {
     pub fn over_subjects(prefix: &str, subjects: usize, size: usize) -> Self {
         let width = number_width(subjects);
         let mut burst = Burst::of_units(publish_frame(&numbered(prefix, 0, width), None, size), 1);
-        let digits = (0..subjects)
-            .flat_map(|number| numbered("", number, width).into_bytes())
-            .collect();
-        burst.rotation = Some(Rotation {
-            offset: "PUB ".len() + prefix.len(),
-            width,
-            digits,
-            next: 0,
-        });
+        let digits = (0..subjects).flat_map(|number| numbered("", number, width).into_bytes()).collect();
+        burst.rotation = Some(Rotation { offset: "PUB ".len() + prefix.len(), width, digits, next: 0 });
         burst.rotate();
         burst
     }
@@ -63,12 +56,7 @@ impl Burst {
 
     fn of_units(unit: Vec<u8>, messages_per_unit: u64) -> Self {
         let count = (BURST_BYTES / unit.len()).max(1);
-        Burst {
-            unit: unit.len(),
-            bytes: unit.repeat(count),
-            messages_per_unit,
-            rotation: None,
-        }
+        Burst { unit: unit.len(), bytes: unit.repeat(count), messages_per_unit, rotation: None }
     }
 
     /// The bytes to send from `position` in the endless stream on, until the block ends.
@@ -101,13 +89,8 @@ impl Burst {
         let subjects = rotation.digits.len() / width;
         for frame in self.bytes.chunks_exact_mut(self.unit) {
             let from = rotation.next * width;
-            frame[rotation.offset..rotation.offset + width]
-                .copy_from_slice(&rotation.digits[from..from + width]);
-            rotation.next = if rotation.next + 1 == subjects {
-                0
-            } else {
-                rotation.next + 1
-            };
+            frame[rotation.offset..rotation.offset + width].copy_from_slice(&rotation.digits[from..from + width]);
+            rotation.next = if rotation.next + 1 == subjects { 0 } else { rotation.next + 1 };
         }
     }
 }
@@ -160,14 +143,8 @@ mod tests {
     #[test]
     fn websocket_units_hold_several_messages_or_one_large_one() {
         let small = Burst::on_subject_over_ws("bench.a", 128);
-        assert_eq!(
-            small.messages_per_unit(),
-            (WS_FRAME_BYTES / publish_frame("bench.a", None, 128).len()) as u64
-        );
-        assert_eq!(
-            Burst::on_subject_over_ws("bench.a", 65_536).messages_per_unit(),
-            1
-        );
+        assert_eq!(small.messages_per_unit(), (WS_FRAME_BYTES / publish_frame("bench.a", None, 128).len()) as u64);
+        assert_eq!(Burst::on_subject_over_ws("bench.a", 65_536).messages_per_unit(), 1);
     }
 
     #[test]

@@ -36,10 +36,7 @@ impl Epoll {
             }
             OwnedFd::from_raw_fd(raw)
         };
-        Ok(Epoll {
-            descriptor,
-            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX],
-        })
+        Ok(Epoll { descriptor, events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX] })
     }
 
     /// Watches a socket for both directions, edge-triggered.
@@ -50,12 +47,7 @@ impl Epoll {
         };
         // SAFETY: both descriptors are open for the length of the call and `event` lives on this stack.
         let answer = unsafe {
-            libc::epoll_ctl(
-                self.descriptor.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
-                socket.as_raw_fd(),
-                &mut event,
-            )
+            libc::epoll_ctl(self.descriptor.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &mut event)
         };
         if answer < 0 {
             return Err(Failure::io("epoll_ctl")(io::Error::last_os_error()));
@@ -68,12 +60,7 @@ impl Epoll {
         let milliseconds = timeout.as_micros().div_ceil(1000).min(60_000) as i32;
         // SAFETY: the kernel writes at most `EVENTS_MAX` entries into a vector of that length.
         let count = unsafe {
-            libc::epoll_wait(
-                self.descriptor.as_raw_fd(),
-                self.events.as_mut_ptr(),
-                EVENTS_MAX as i32,
-                milliseconds,
-            )
+            libc::epoll_wait(self.descriptor.as_raw_fd(), self.events.as_mut_ptr(), EVENTS_MAX as i32, milliseconds)
         };
         if count < 0 {
             let error = io::Error::last_os_error();

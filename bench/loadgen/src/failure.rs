@@ -54,10 +54,7 @@ impl Failure {
     /// Messages known to be missing, where the failure is about missing messages.
     pub fn lost(&self) -> u64 {
         match self {
-            Failure::Stalled {
-                delivered,
-                expected,
-            } => expected.saturating_sub(*delivered),
+            Failure::Stalled { delivered, expected } => expected.saturating_sub(*delivered),
             _ => 0,
         }
     }
@@ -71,23 +68,11 @@ impl fmt::Display for Failure {
             Failure::Closed { role } => write!(f, "the server closed a {role} connection"),
             Failure::ServerError(text) => write!(f, "the server sent {text}"),
             Failure::Protocol(text) => write!(f, "unexpected bytes from the server: {text}"),
-            Failure::Stalled {
-                delivered,
-                expected,
-            } => {
-                write!(
-                    f,
-                    "no progress: {delivered} of {expected} messages delivered"
-                )
+            Failure::Stalled { delivered, expected } => {
+                write!(f, "no progress: {delivered} of {expected} messages delivered")
             }
-            Failure::Excess {
-                delivered,
-                expected,
-            } => {
-                write!(
-                    f,
-                    "{delivered} messages delivered where {expected} were published"
-                )
+            Failure::Excess { delivered, expected } => {
+                write!(f, "{delivered} messages delivered where {expected} were published")
             }
             Failure::Tls(text) => write!(f, "TLS: {text}"),
         }

@@ -18,11 +18,7 @@ pub struct Histogram {
 impl Histogram {
     /// An empty histogram.
     pub fn new() -> Self {
-        Histogram {
-            counts: vec![0; BUCKETS],
-            total: 0,
-            largest: 0,
-        }
+        Histogram { counts: vec![0; BUCKETS], total: 0, largest: 0 }
     }
 
     /// Counts one value.
@@ -81,13 +77,7 @@ mod tests {
     #[test]
     fn every_value_falls_into_a_bucket_whose_top_is_close() {
         for value in (0..2_000)
-            .chain((11..63).flat_map(|bit| {
-                [
-                    (1u64 << bit) - 1,
-                    1 << bit,
-                    (1 << bit) + 12_345 % (1 << bit),
-                ]
-            }))
+            .chain((11..63).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 12_345 % (1 << bit)]))
             .chain([u64::MAX])
         {
             let top = top_of(bucket_of(value));

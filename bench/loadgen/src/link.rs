@@ -62,19 +62,10 @@ pub struct Link {
 impl Link {
     /// Connects, says hello and waits for the PONG; from then on the socket does not block.
     pub fn connect(target: &Target, role: &'static str) -> Result<Link> {
-        let stream = TcpStream::connect_timeout(&target.address, HANDSHAKE_TIMEOUT)
-            .map_err(Failure::io("connect"))?;
-        stream
-            .set_nodelay(true)
-            .map_err(Failure::io("TCP_NODELAY"))?;
-        stream
-            .set_read_timeout(Some(HANDSHAKE_TIMEOUT))
-            .map_err(Failure::io("SO_RCVTIMEO"))?;
-        let mut link = Link {
-            stream,
-            layer: Layer::Plain,
-            role,
-        };
+        let stream = TcpStream::connect_timeout(&target.address, HANDSHAKE_TIMEOUT).map_err(Failure::io("connect"))?;
+        stream.set_nodelay(true).map_err(Failure::io("TCP_NODELAY"))?;
+        stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT)).map_err(Failure::io("SO_RCVTIMEO"))?;
+        let mut link = Link { stream, layer: Layer::Plain, role };
         let mut greeting = Vec::new();
         if let Transport::Ws = target.transport {
             link.upgrade(target.address, &mut greeting)?;
@@ -89,18 +80,12 @@ impl Link {
         link.send_all(&wire::hello(matches!(target.transport, Transport::Tls(_))))?;
         greeting.clear();
         link.read_until(&mut greeting, b"PONG\r\n")?;
-        link.stream
-            .set_nonblocking(true)
-            .map_err(Failure::io("set_nonblocking"))?;
+        link.stream.set_nonblocking(true).map_err(Failure::io("set_nonblocking"))?;
         Ok(link)
     }
 
     /// Reads once and hands the protocol's bytes to `take`.
-    pub fn read(
-        &mut self,
-        scratch: &mut [u8],
-        mut take: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<Remains> {
+    pub fn read(&mut self, scratch: &mut [u8], mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<Remains> {
         let room = match &mut self.layer {
             Layer::Tls(session) => session.incoming(),
             _ => scratch,
@@ -123,11 +108,7 @@ impl Link {
                 session.advance(take)?;
             }
         }
-        Ok(if length == wanted {
-            Remains::Maybe
-        } else {
-            Remains::Nothing
-        })
+        Ok(if length == wanted { Remains::Maybe } else { Remains::Nothing })
     }
 
     /// Sends what the socket takes now of bytes that are already framed for this transport, and returns how much that was.
@@ -193,11 +174,7 @@ impl Link {
     }
 
     fn wait_writable(&self) -> Result<()> {
-        let mut poll = libc::pollfd {
-            fd: self.stream.as_raw_fd(),
-            events: libc::POLLOUT,
-            revents: 0,
-        };
+        let mut poll = libc::pollfd { fd: self.stream.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
         // SAFETY: one pollfd on this stack, and the descriptor is open.
         let ready = unsafe { libc::poll(&mut poll, 1, HANDSHAKE_TIMEOUT.as_millis() as i32) };
         if ready == 0 {
@@ -218,13 +195,8 @@ impl Link {
                 seen.extend_from_slice(bytes);
                 Ok(())
             })?;
-            if seen.len() == before
-                && remains == Remains::Nothing
-                && matches!(self.layer, Layer::Plain)
-            {
-                return Err(Failure::io("waiting for the server's greeting")(
-                    io::ErrorKind::TimedOut.into(),
-                ));
+            if seen.len() == before && remains == Remains::Nothing && matches!(self.layer, Layer::Plain) {
+                return Err(Failure::io("waiting for the server's greeting")(io::ErrorKind::TimedOut.into()));
             }
         }
         Ok(())
@@ -257,14 +229,9 @@ impl Link {
             if session.established() {
                 break;
             }
-            let length = self
-                .stream
-                .read(session.incoming())
-                .map_err(Failure::io("TLS handshake"))?;
+            let length = self.stream.read(session.incoming()).map_err(Failure::io("TLS handshake"))?;
             if length == 0 {
-                return Err(Failure::Tls(
-                    "the server hung up during the handshake".into(),
-                ));
+                return Err(Failure::Tls("the server hung up during the handshake".into()));
             }
             session.received(length);
         }
@@ -280,29 +247,18 @@ impl AsRawFd for Link {
 }
 
 fn unexpected(bytes: &[u8]) -> Failure {
-    Failure::Protocol(format!(
-        "{:?} during the handshake",
-        String::from_utf8_lossy(&bytes[..bytes.len().min(200)])
-    ))
+    Failure::Protocol(format!("{:?} during the handshake", String::from_utf8_lossy(&bytes[..bytes.len().min(200)])))
 }
 
 fn would_wait(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn write_some(mut stream: &TcpStream, bytes: &[u8], role: &'static str) -> Result<usize> {
     match stream.write(bytes) {
         Ok(length) => Ok(length),
         Err(error) if would_wait(&error) => Ok(0),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
             Err(Failure::Closed { role })
         }
         Err(error) => Err(Failure::io("send")(error)),

@@ -37,9 +37,7 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             let mut report = Report::new();
-            report
-                .text("error", &failure.to_string())
-                .count("lost", failure.lost());
+            report.text("error", &failure.to_string()).count("lost", failure.lost());
             println!("{}", report.to_json());
             ExitCode::FAILURE
         }
@@ -49,11 +47,7 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<String> {
     let (target, pids, load) = match command {
         Command::Help => return Ok(args::USAGE.to_string()),
-        Command::Sink {
-            port,
-            size,
-            lifetime,
-        } => {
+        Command::Sink { port, size, lifetime } => {
             sink::run(port, size, lifetime)?;
             return Ok(String::new());
         }

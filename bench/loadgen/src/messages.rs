@@ -27,11 +27,7 @@ pub struct MessageReader {
 
 impl MessageReader {
     /// Hands every message that `data` completes to `take`.
-    pub fn feed(
-        &mut self,
-        data: &[u8],
-        mut take: impl FnMut(Received<'_>) -> Result<()>,
-    ) -> Result<()> {
+    pub fn feed(&mut self, data: &[u8], mut take: impl FnMut(Received<'_>) -> Result<()>) -> Result<()> {
         if self.held.is_empty() {
             let used = self.walk(data, &mut take)?;
             self.held.extend_from_slice(&data[used..]);
@@ -43,18 +39,12 @@ impl MessageReader {
             self.held = held;
         }
         if self.held.len() > HELD_BYTES_MAX {
-            return Err(Failure::Protocol(format!(
-                "no message within {HELD_BYTES_MAX} bytes"
-            )));
+            return Err(Failure::Protocol(format!("no message within {HELD_BYTES_MAX} bytes")));
         }
         Ok(())
     }
 
-    fn walk(
-        &mut self,
-        data: &[u8],
-        take: &mut impl FnMut(Received<'_>) -> Result<()>,
-    ) -> Result<usize> {
+    fn walk(&mut self, data: &[u8], take: &mut impl FnMut(Received<'_>) -> Result<()>) -> Result<usize> {
         let mut used = 0;
         while let Some(length) = data[used..].iter().position(|byte| *byte == b'\n') {
             let rest = &data[used..];
@@ -72,15 +62,9 @@ impl MessageReader {
                 break;
             }
             if behind[size..size + 2] != *b"\r\n" {
-                return Err(Failure::Protocol(format!(
-                    "no line end behind the payload of {line:?}"
-                )));
+                return Err(Failure::Protocol(format!("no line end behind the payload of {line:?}")));
             }
-            take(Received {
-                subject,
-                reply,
-                payload: &behind[..size],
-            })?;
+            take(Received { subject, reply, payload: &behind[..size] })?;
             used += length + 1 + size + 2;
         }
         Ok(used)
@@ -92,11 +76,7 @@ impl MessageReader {
             "PONG" => self.pongs += 1,
             _ if line.starts_with("INFO ") => {}
             _ if line.starts_with("-ERR") => return Err(Failure::ServerError(line.into())),
-            _ => {
-                return Err(Failure::Protocol(format!(
-                    "{line:?} where a control line should begin"
-                )))
-            }
+            _ => return Err(Failure::Protocol(format!("{line:?} where a control line should begin"))),
         }
         Ok(())
     }
@@ -150,18 +130,8 @@ mod tests {
 
     #[test]
     fn a_message_without_responders_or_with_a_bad_end_is_an_error() {
-        for bad in [
-            "HMSG a 1 5 5\r\nxxxxx\r\n",
-            "MSG a 1 2\r\nxxx\r\n",
-            "MSG a 1\r\n",
-            "-ERR 'no'\r\n",
-        ] {
-            assert!(
-                MessageReader::default()
-                    .feed(bad.as_bytes(), |_| Ok(()))
-                    .is_err(),
-                "{bad:?}"
-            );
+        for bad in ["HMSG a 1 5 5\r\nxxxxx\r\n", "MSG a 1 2\r\nxxx\r\n", "MSG a 1\r\n", "-ERR 'no'\r\n"] {
+            assert!(MessageReader::default().feed(bad.as_bytes(), |_| Ok(())).is_err(), "{bad:?}");
         }
     }
 }

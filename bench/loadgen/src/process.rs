@@ -9,20 +9,19 @@ use crate::failure::{Failure, Result};
 pub fn cpu_seconds(pids: &[u32]) -> Result<f64> {
     let mut ticks = 0;
     for pid in pids {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat"))
-            .map_err(Failure::io("reading CPU time of the server"))?;
-        ticks += ticks_of_stat(&text)
-            .ok_or_else(|| Failure::Protocol(format!("/proc/{pid}/stat holds no CPU times")))?;
+        let text =
+            fs::read_to_string(format!("/proc/{pid}/stat")).map_err(Failure::io("reading CPU time of the server"))?;
+        ticks +=
+            ticks_of_stat(&text).ok_or_else(|| Failure::Protocol(format!("/proc/{pid}/stat holds no CPU times")))?;
     }
     Ok(ticks as f64 / ticks_per_second())
 }
 
 /// CPU seconds that the whole machine has worked so far, the kernel's own and those stolen by its host included.
 pub fn machine_cpu_seconds() -> Result<f64> {
-    let text =
-        fs::read_to_string("/proc/stat").map_err(Failure::io("reading CPU time of the machine"))?;
-    let ticks = busy_ticks_of_machine(&text)
-        .ok_or_else(|| Failure::Protocol("/proc/stat holds no CPU times".into()))?;
+    let text = fs::read_to_string("/proc/stat").map_err(Failure::io("reading CPU time of the machine"))?;
+    let ticks =
+        busy_ticks_of_machine(&text).ok_or_else(|| Failure::Protocol("/proc/stat holds no CPU times".into()))?;
     Ok(ticks as f64 / ticks_per_second())
 }
 
@@ -30,11 +29,10 @@ pub fn machine_cpu_seconds() -> Result<f64> {
 pub fn resident_bytes(pids: &[u32]) -> Result<u64> {
     let mut pages = 0;
     for pid in pids {
-        let text = fs::read_to_string(format!("/proc/{pid}/statm"))
-            .map_err(Failure::io("reading memory of the server"))?;
-        pages += pages_of_statm(&text).ok_or_else(|| {
-            Failure::Protocol(format!("/proc/{pid}/statm holds no resident size"))
-        })?;
+        let text =
+            fs::read_to_string(format!("/proc/{pid}/statm")).map_err(Failure::io("reading memory of the server"))?;
+        pages += pages_of_statm(&text)
+            .ok_or_else(|| Failure::Protocol(format!("/proc/{pid}/statm holds no resident size")))?;
     }
     // SAFETY: sysconf takes an integer and touches no memory of ours.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -57,10 +55,7 @@ pub fn own_cpu_seconds() -> f64 {
 pub fn raise_file_limit() {
     // SAFETY: both calls read or fill a plain C structure that lives on this stack.
     unsafe {
-        let mut limit = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
             limit.rlim_cur = limit.rlim_max;
             libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
@@ -85,11 +80,8 @@ fn ticks_of_stat(text: &str) -> Option<u64> {
 /// The first line: user, nice, system, idle, iowait, irq, softirq, steal; guests are part of user and nice.
 fn busy_ticks_of_machine(text: &str) -> Option<u64> {
     let line = text.lines().next()?.strip_prefix("cpu ")?;
-    let fields: Vec<u64> = line
-        .split_ascii_whitespace()
-        .take(8)
-        .map(|field| field.parse().ok())
-        .collect::<Option<_>>()?;
+    let fields: Vec<u64> =
+        line.split_ascii_whitespace().take(8).map(|field| field.parse().ok()).collect::<Option<_>>()?;
     let [user, nice, system, _idle, _iowait, irq, softirq, steal] = fields[..] else {
         return None;
     };

@@ -75,11 +75,7 @@ mod tests {
     #[test]
     fn members_keep_their_order_and_strings_are_escaped() {
         let mut report = Report::new();
-        report
-            .text("error", "-ERR 'x'\r\n\"\\")
-            .count("lost", 3)
-            .number("seconds", 1.5)
-            .number("bad", f64::NAN);
+        report.text("error", "-ERR 'x'\r\n\"\\").count("lost", 3).number("seconds", 1.5).number("bad", f64::NAN);
         assert_eq!(
             report.to_json(),
             r#"{"error": "-ERR 'x'\u000d\u000a\"\\", "lost": 3, "seconds": 1.500000, "bad": null}"#

@@ -23,19 +23,13 @@ const OUTGOING_BYTES: usize = PLAIN_BYTES_MAX + 4 * 1024;
 /// Trusts the certificates of a PEM file and offers TLS 1.3 with AES-128-GCM.
 pub fn client_config(ca: &Path) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(ca)
-        .map_err(|error| Failure::Tls(format!("{}: {error}", ca.display())))?;
+    let certificates =
+        CertificateDer::pem_file_iter(ca).map_err(|error| Failure::Tls(format!("{}: {error}", ca.display())))?;
     for certificate in certificates {
-        let certificate =
-            certificate.map_err(|error| Failure::Tls(format!("{}: {error}", ca.display())))?;
-        roots
-            .add(certificate)
-            .map_err(|error| Failure::Tls(error.to_string()))?;
+        let certificate = certificate.map_err(|error| Failure::Tls(format!("{}: {error}", ca.display())))?;
+        roots.add(certificate).map_err(|error| Failure::Tls(error.to_string()))?;
     }
-    let provider = CryptoProvider {
-        cipher_suites: vec![TLS13_AES_128_GCM_SHA256],
-        ..ring::default_provider()
-    };
+    let provider = CryptoProvider { cipher_suites: vec![TLS13_AES_128_GCM_SHA256], ..ring::default_provider() };
     let config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Failure::Tls(error.to_string()))?
@@ -60,8 +54,8 @@ pub struct Session {
 impl Session {
     /// A session whose handshake has not begun.
     pub fn new(config: Arc<ClientConfig>, server: ServerName<'static>) -> Result<Self> {
-        let connection = UnbufferedClientConnection::new(config, server)
-            .map_err(|error| Failure::Tls(error.to_string()))?;
+        let connection =
+            UnbufferedClientConnection::new(config, server).map_err(|error| Failure::Tls(error.to_string()))?;
         Ok(Session {
             connection,
             incoming: vec![0; INCOMING_BYTES],
@@ -111,15 +105,10 @@ impl Session {
     /// Goes on with the handshake and hands decrypted application bytes to `take`, until more encrypted bytes are needed.
     pub fn advance(&mut self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         loop {
-            let status = self
-                .connection
-                .process_tls_records(&mut self.incoming[self.start..self.end]);
+            let status = self.connection.process_tls_records(&mut self.incoming[self.start..self.end]);
             let mut discard = status.discard;
             let mut more = true;
-            match status
-                .state
-                .map_err(|error| Failure::Tls(error.to_string()))?
-            {
+            match status.state.map_err(|error| Failure::Tls(error.to_string()))? {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record.map_err(|error| Failure::Tls(error.to_string()))?;
@@ -155,14 +144,9 @@ impl Session {
     pub fn encrypt(&mut self, plain: &[u8]) -> Result<usize> {
         let plain = &plain[..plain.len().min(PLAIN_BYTES_MAX)];
         loop {
-            let status = self
-                .connection
-                .process_tls_records(&mut self.incoming[self.start..self.end]);
+            let status = self.connection.process_tls_records(&mut self.incoming[self.start..self.end]);
             self.start += status.discard;
-            match status
-                .state
-                .map_err(|error| Failure::Tls(error.to_string()))?
-            {
+            match status.state.map_err(|error| Failure::Tls(error.to_string()))? {
                 ConnectionState::WriteTraffic(mut traffic) => {
                     self.queued += traffic
                         .encrypt(plain, &mut self.outgoing[self.queued..])

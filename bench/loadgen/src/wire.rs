@@ -163,8 +163,7 @@ impl FrameWalker {
     }
 
     fn compare_one(&self, data: &[u8]) -> Result<()> {
-        if self.stride == 0 || !self.line.is_empty() || self.missing > 0 || data.len() < self.stride
-        {
+        if self.stride == 0 || !self.line.is_empty() || self.missing > 0 || data.len() < self.stride {
             return Ok(());
         }
         let frame = &data[..self.stride];
@@ -173,18 +172,14 @@ impl FrameWalker {
         }
         let tail = self.stride - 2 - self.payload.len();
         if frame[tail..self.stride - 2] != self.payload[..] {
-            return Err(Failure::Protocol(
-                "a payload differs from what was published".into(),
-            ));
+            return Err(Failure::Protocol("a payload differs from what was published".into()));
         }
         Ok(())
     }
 
     fn keep_begun_line(&mut self, data: &[u8]) -> Result<()> {
         if self.line.len() + data.len() > LINE_MAX {
-            return Err(Failure::Protocol(format!(
-                "a control line longer than {LINE_MAX} bytes"
-            )));
+            return Err(Failure::Protocol(format!("a control line longer than {LINE_MAX} bytes")));
         }
         self.line.extend_from_slice(data);
         Ok(())
@@ -199,13 +194,11 @@ impl FrameWalker {
             b"PONG\r\n" => self.pongs += 1,
             _ if line.starts_with(b"INFO ") || line.starts_with(b"+OK") => {}
             _ if self.verb == Verb::Pub.bytes() && line.starts_with(b"CONNECT ") => {}
-            _ if self.verb == Verb::Pub.bytes() && line.starts_with(b"SUB ") => self
-                .subscriptions
-                .push(String::from_utf8_lossy(line).trim_end().into()),
+            _ if self.verb == Verb::Pub.bytes() && line.starts_with(b"SUB ") => {
+                self.subscriptions.push(String::from_utf8_lossy(line).trim_end().into())
+            }
             _ if line.starts_with(b"-ERR") => {
-                return Err(Failure::ServerError(
-                    String::from_utf8_lossy(line).trim_end().into(),
-                ))
+                return Err(Failure::ServerError(String::from_utf8_lossy(line).trim_end().into()))
             }
             _ => {
                 return Err(Failure::Protocol(format!(
@@ -261,11 +254,7 @@ mod tests {
             for piece in stream.chunks(chunk) {
                 walker.feed(piece).unwrap();
             }
-            assert_eq!(
-                (walker.messages, walker.pings, walker.pongs),
-                (5, 1, 1),
-                "chunks of {chunk}"
-            );
+            assert_eq!((walker.messages, walker.pings, walker.pongs), (5, 1, 1), "chunks of {chunk}");
         }
     }
 
@@ -290,10 +279,7 @@ mod tests {
 
     #[test]
     fn wrong_size_subject_or_payload_is_an_error() {
-        for bad in [
-            message_frame("bench.a", "1", 17),
-            message_frame("other.a", "1", 16),
-        ] {
+        for bad in [message_frame("bench.a", "1", 17), message_frame("other.a", "1", 16)] {
             let mut walker = FrameWalker::new(Verb::Msg, "bench.", 16);
             assert!(matches!(walker.feed(&bad), Err(Failure::Protocol(_))));
         }

@@ -26,16 +26,13 @@ pub fn upgrade_request(host: &str) -> String {
 /// Checks the head of the server's answer to [`upgrade_request`].
 pub fn check_upgrade(head: &str) -> Result<()> {
     let accepted = head.lines().any(|line| {
-        line.split_once(':').is_some_and(|(name, value)| {
-            name.eq_ignore_ascii_case("Sec-WebSocket-Accept") && value.trim() == ACCEPT
-        })
+        line.split_once(':')
+            .is_some_and(|(name, value)| name.eq_ignore_ascii_case("Sec-WebSocket-Accept") && value.trim() == ACCEPT)
     });
     if head.starts_with("HTTP/1.1 101") && accepted {
         return Ok(());
     }
-    Err(Failure::Protocol(format!(
-        "WebSocket upgrade answered {head:?}"
-    )))
+    Err(Failure::Protocol(format!("WebSocket upgrade answered {head:?}")))
 }
 
 /// Appends one masked binary frame.
@@ -57,12 +54,7 @@ fn append_frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend(MASK);
-    out.extend(
-        payload
-            .iter()
-            .zip(MASK.iter().cycle())
-            .map(|(byte, mask)| byte ^ mask),
-    );
+    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
 }
 
 /// Takes the frames off a stream from the server, which may be cut anywhere.
@@ -78,11 +70,7 @@ pub struct FrameReader {
 
 impl FrameReader {
     /// Hands the application bytes in `data` to `take`, in order.
-    pub fn feed(
-        &mut self,
-        mut data: &[u8],
-        mut take: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub fn feed(&mut self, mut data: &[u8], mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         while !data.is_empty() {
             if self.missing == 0 {
                 data = self.read_head(data)?;
@@ -126,24 +114,12 @@ impl FrameReader {
     fn begin_frame(&mut self) -> Result<()> {
         let (first, second) = (self.head[0], self.head[1]);
         self.opcode = first & 0x0f;
-        let known = [
-            OPCODE_CONTINUATION,
-            OPCODE_TEXT,
-            OPCODE_BINARY,
-            OPCODE_CLOSE,
-            OPCODE_PING,
-            OPCODE_PONG,
-        ];
+        let known = [OPCODE_CONTINUATION, OPCODE_TEXT, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_PONG];
         if first & 0x70 != 0 || second & 0x80 != 0 || !known.contains(&self.opcode) {
-            return Err(Failure::Protocol(format!(
-                "WebSocket frame head {:02x?}",
-                self.head
-            )));
+            return Err(Failure::Protocol(format!("WebSocket frame head {:02x?}", self.head)));
         }
         self.missing = match second {
-            126 | 127 => self.head[2..]
-                .iter()
-                .fold(0, |length, byte| length << 8 | u64::from(*byte)),
+            126 | 127 => self.head[2..].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
             short => u64::from(short),
         };
         self.head.clear();
@@ -159,10 +135,7 @@ impl FrameReader {
             OPCODE_PING => append_frame(OPCODE_PONG, &self.control, &mut self.answers),
             OPCODE_CLOSE => {
                 let reason = self.control.get(2..).unwrap_or_default();
-                return Err(Failure::ServerError(format!(
-                    "a WebSocket close: {}",
-                    String::from_utf8_lossy(reason)
-                )));
+                return Err(Failure::ServerError(format!("a WebSocket close: {}", String::from_utf8_lossy(reason))));
             }
             _ => {}
         }
@@ -200,20 +173,14 @@ mod tests {
 
     #[test]
     fn frames_of_every_length_form_survive_any_cut() {
-        let payloads: Vec<Vec<u8>> = [0, 1, 125, 126, 300, 65_535, 65_536, 70_000]
-            .iter()
-            .map(|size| crate::wire::payload(*size))
-            .collect();
+        let payloads: Vec<Vec<u8>> =
+            [0, 1, 125, 126, 300, 65_535, 65_536, 70_000].iter().map(|size| crate::wire::payload(*size)).collect();
         let mut stream = Vec::new();
         for payload in &payloads {
             stream.extend(server_frame(OPCODE_BINARY, payload));
         }
         for chunk in [1, 2, 3, 7, 1_000, stream.len()] {
-            assert_eq!(
-                read_all(&stream, chunk).0,
-                payloads.concat(),
-                "chunks of {chunk}"
-            );
+            assert_eq!(read_all(&stream, chunk).0, payloads.concat(), "chunks of {chunk}");
         }
     }
 
@@ -234,11 +201,7 @@ mod tests {
         let mut frame = Vec::new();
         append_masked(b"hello", &mut frame);
         assert_eq!(&frame[..6], &[0x82, 0x85, 0x37, 0xfa, 0x21, 0x3d]);
-        let plain: Vec<u8> = frame[6..]
-            .iter()
-            .zip(MASK.iter().cycle())
-            .map(|(b, m)| b ^ m)
-            .collect();
+        let plain: Vec<u8> = frame[6..].iter().zip(MASK.iter().cycle()).map(|(b, m)| b ^ m).collect();
         assert_eq!(plain, b"hello");
     }
 
@@ -247,19 +210,13 @@ mod tests {
         let mut reader = FrameReader::default();
         let close = server_frame(OPCODE_CLOSE, b"\x03\xf0slow");
         let failure = reader.feed(&close, |_| Ok(())).unwrap_err();
-        assert_eq!(
-            failure.to_string(),
-            "the server sent a WebSocket close: slow"
-        );
-        assert!(FrameReader::default()
-            .feed(&[0x82, 0x81], |_| Ok(()))
-            .is_err());
+        assert_eq!(failure.to_string(), "the server sent a WebSocket close: slow");
+        assert!(FrameReader::default().feed(&[0x82, 0x81], |_| Ok(())).is_err());
     }
 
     #[test]
     fn an_upgrade_needs_status_and_key() {
-        let good =
-            format!("HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n");
+        let good = format!("HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n");
         check_upgrade(&good).unwrap();
         assert!(check_upgrade("HTTP/1.1 400 Bad Request\r\n\r\n").is_err());
         assert!(check_upgrade(&good.replace("s3p", "xxx")).is_err());

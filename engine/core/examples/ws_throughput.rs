@@ -20,23 +20,11 @@ fn main() {
     };
     for masked_input in [true, false] {
         for payload_bytes in [16, 128, 1024, 16 * 1024, 60 * 1024, 1 << 20] {
-            inbound(
-                WsOptions {
-                    masked_input,
-                    ..options
-                },
-                payload_bytes,
-            );
+            inbound(WsOptions { masked_input, ..options }, payload_bytes);
         }
     }
     for payload_bytes in [100, 256, 1024, 4096, 65_536] {
-        packed(
-            WsOptions {
-                compress: true,
-                ..options
-            },
-            payload_bytes,
-        );
+        packed(WsOptions { compress: true, ..options }, payload_bytes);
     }
 }
 
@@ -52,9 +40,7 @@ fn inbound(options: WsOptions, payload_bytes: usize) {
         let started = Instant::now();
         for _ in 0..rounds {
             out.clear();
-            codec
-                .decode(black_box(&input), &mut flate, &mut out, &mut control)
-                .expect("valid frames");
+            codec.decode(black_box(&input), &mut flate, &mut out, &mut control).expect("valid frames");
             black_box(&out);
         }
         best = best.min(started.elapsed().as_secs_f64());
@@ -72,18 +58,11 @@ fn packed(options: WsOptions, payload_bytes: usize) {
     let text: Vec<u8> = (0..)
         .flat_map(|i: u64| {
             let (id, name, temp) = (i * 7919 % 10_007, i % 37, i * 31 % 100);
-            format!("{{\"id\":{id},\"name\":\"sensor-{name}\",\"temp\":{temp},\"ok\":true}}\n")
-                .into_bytes()
+            format!("{{\"id\":{id},\"name\":\"sensor-{name}\",\"temp\":{temp},\"ok\":true}}\n").into_bytes()
         })
         .take(payload_bytes)
         .collect();
-    let (mut codec, mut flate) = (
-        WsCodec::new(WsOptions {
-            masked_input: false,
-            ..options
-        }),
-        Flate::new(),
-    );
+    let (mut codec, mut flate) = (WsCodec::new(WsOptions { masked_input: false, ..options }), Flate::new());
     let (mut sent, mut out, mut control) = (Vec::new(), Vec::new(), Vec::new());
     let rounds = 40_000_000 / (payload_bytes + 4000);
     let started = Instant::now();
@@ -95,9 +74,7 @@ fn packed(options: WsOptions, payload_bytes: usize) {
     let started = Instant::now();
     for _ in 0..rounds {
         out.clear();
-        codec
-            .decode(black_box(&sent), &mut flate, &mut out, &mut control)
-            .expect("valid frames");
+        codec.decode(black_box(&sent), &mut flate, &mut out, &mut control).expect("valid frames");
     }
     let unpacking = started.elapsed().as_secs_f64() / rounds as f64;
     println!(
@@ -111,9 +88,7 @@ fn packed(options: WsOptions, payload_bytes: usize) {
 }
 
 fn masked_frame(payload: &[u8], masked: bool) -> Vec<u8> {
-    let mut frame = WsCodec::frame_header(payload.len(), false)
-        .as_bytes()
-        .to_vec();
+    let mut frame = WsCodec::frame_header(payload.len(), false).as_bytes().to_vec();
     if masked {
         frame[1] |= 0x80;
         let key = [0x11, 0x22, 0x33, 0x44];

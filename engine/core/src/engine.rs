@@ -424,7 +424,11 @@ impl Engine {
         }
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.paused = true;
-            self.events.push(Event::Connect { cid: conn.admission.cid, json: json.into(), arrival: conn.arrival.clone() });
+            self.events.push(Event::Connect {
+                cid: conn.admission.cid,
+                json: json.into(),
+                arrival: conn.arrival.clone(),
+            });
         }
     }
 

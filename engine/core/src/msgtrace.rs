@@ -46,11 +46,7 @@ pub(crate) fn trace_request(block: &[u8]) -> Option<TraceRequest> {
     let headers = TraceHeaders::scan(block)?;
     let destination = block.get(headers.destination?)?;
     let fit = subject::is_valid_literal(destination) && headers.origin_account.is_none() && !headers.disabled;
-    fit.then(|| TraceRequest {
-        destination: destination.into(),
-        only: headers.only,
-        encoding: headers.accept_encoding,
-    })
+    fit.then(|| TraceRequest { destination: destination.into(), only: headers.only, encoding: headers.accept_encoding })
 }
 
 impl Engine {

@@ -233,7 +233,9 @@ impl Engine {
     }
 
     fn deliver(&mut self, message: &Message<'_>, route: u32) -> u64 {
-        let Self { accounts, conns, subs, touched, doomed, spent, events, memory, settings, rng, totals, tracing, .. } = self;
+        let Self {
+            accounts, conns, subs, touched, doomed, spent, events, memory, settings, rng, totals, tracing, ..
+        } = self;
         let Some(account) = accounts.get_mut(message.account as usize) else { return 0 };
         let Some(route) = account.routes.get(route) else { return 0 };
         let mut outlet = Outlet {

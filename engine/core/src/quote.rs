@@ -95,15 +95,9 @@ mod tests {
     #[test]
     fn quoting_is_that_of_the_reference() {
         assert_eq!(quoted(b"a.b"), r#""a.b""#);
-        assert_eq!(
-            quoted("x.é\"\\\u{a0}\u{301}\u{200b}\x01".as_bytes()),
-            "\"x.é\\\"\\\\\\u00a0\u{301}\\u200b\\x01\""
-        );
+        assert_eq!(quoted("x.é\"\\\u{a0}\u{301}\u{200b}\x01".as_bytes()), "\"x.é\\\"\\\\\\u00a0\u{301}\\u200b\\x01\"");
         assert_eq!(quoted(b"x.\xff\xc3"), r#""x.\xff\xc3""#);
-        assert_eq!(
-            quoted(b"\x07\x08\x0c\n\r\t\x0b\x7f"),
-            r#""\a\b\f\n\r\t\v\x7f""#
-        );
+        assert_eq!(quoted(b"\x07\x08\x0c\n\r\t\x0b\x7f"), r#""\a\b\f\n\r\t\v\x7f""#);
         assert_eq!(quoted("\u{e0001}".as_bytes()), r#""\U000e0001""#);
     }
 }

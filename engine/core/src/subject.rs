@@ -113,30 +113,16 @@ mod tests {
 
     #[test]
     fn validity_follows_the_reference() {
-        for good in [
-            "a",
-            "a.b",
-            "foo*",
-            "a>b",
-            "*",
-            ">",
-            "a.*.c",
-            "a.>",
-            "\u{00e9}.x",
-        ] {
+        for good in ["a", "a.b", "foo*", "a>b", "*", ">", "a.*.c", "a.>", "\u{00e9}.x"] {
             assert!(is_valid(good.as_bytes()), "{good}");
         }
-        for bad in [
-            "", ".", "a..b", ".a", "a.", "a.>.b", "a b", "a\tb", "a\x0cb",
-        ] {
+        for bad in ["", ".", "a..b", ".a", "a.", "a.>.b", "a b", "a\tb", "a\x0cb"] {
             assert!(!is_valid(bad.as_bytes()), "{bad}");
         }
         assert!(is_valid_literal(b"foo*.a>b"));
         assert!(!is_valid_literal(b"foo.*"));
         assert!(has_no_empty_token(b"a.b") && !has_no_empty_token(b"a..b"));
-        assert!(
-            !has_no_empty_token(b"") && !has_no_empty_token(b".a") && !has_no_empty_token(b"a.")
-        );
+        assert!(!has_no_empty_token(b"") && !has_no_empty_token(b".a") && !has_no_empty_token(b"a."));
     }
 
     #[test]

@@ -26,12 +26,7 @@ struct Node<V> {
 
 impl<V> Default for Node<V> {
     fn default() -> Self {
-        Self {
-            literal: Keyed::default(),
-            star: None,
-            full: None,
-            here: None,
-        }
+        Self { literal: Keyed::default(), star: None, full: None, here: None }
     }
 }
 
@@ -55,10 +50,7 @@ impl<V> Node<V> {
             Some(dot) => rest.split_at(dot),
             None => (rest, &[][..]),
         };
-        for child in [self.literal.get(token), self.star.as_deref()]
-            .into_iter()
-            .flatten()
-        {
+        for child in [self.literal.get(token), self.star.as_deref()].into_iter().flatten() {
             let done = match tail.split_first() {
                 Some((_, tail)) => child.visit(tail, visit),
                 None => child.here.as_ref().is_some_and(&mut *visit),
@@ -81,11 +73,7 @@ pub(crate) struct SubjectTable<V> {
 
 impl<V> Default for SubjectTable<V> {
     fn default() -> Self {
-        Self {
-            literal: Keyed::default(),
-            wild: Node::default(),
-            wild_len: 0,
-        }
+        Self { literal: Keyed::default(), wild: Node::default(), wild_len: 0 }
     }
 }
 
@@ -116,9 +104,7 @@ impl<V> SubjectTable<V> {
         if !self.literal.is_empty() && self.literal.get(subject).is_some_and(&mut visit) {
             return true;
         }
-        self.wild_len > 0
-            && subject::has_no_empty_token(subject)
-            && self.wild.visit(subject, &mut visit)
+        self.wild_len > 0 && subject::has_no_empty_token(subject) && self.wild.visit(subject, &mut visit)
     }
 }
 
@@ -130,9 +116,7 @@ mod tests {
     #[test]
     fn subjects_relate_as_recorded() {
         for row in rows(include_str!("../../../spec/subjects/subjects.txt"), 4) {
-            let [question, one, other, want] = row[..] else {
-                unreachable!()
-            };
+            let [question, one, other, want] = row[..] else { unreachable!() };
             let (one, other) = (one.as_bytes(), other.as_bytes());
             let have = match question {
                 "valid" => subject::is_valid(one),
@@ -154,9 +138,7 @@ mod tests {
     fn visited(patterns: &[&str], subject: &str) -> Vec<String> {
         let mut table = SubjectTable::default();
         for pattern in patterns {
-            table
-                .entry(pattern.as_bytes(), || (*pattern).to_string())
-                .unwrap();
+            table.entry(pattern.as_bytes(), || (*pattern).to_string()).unwrap();
         }
         assert_eq!(table.len(), patterns.len());
         let mut seen = Vec::new();
@@ -169,17 +151,9 @@ mod tests {
 
     #[test]
     fn the_most_specific_is_visited_first() {
-        let patterns = [
-            ">", "a.>", "a.*", "*.*", "*.b", "a.b", "*.>", "a.b.c", "a.*.c",
-        ];
-        assert_eq!(
-            visited(&patterns, "a.b"),
-            ["a.b", "a.*", "a.>", "*.b", "*.*", "*.>", ">"]
-        );
-        assert_eq!(
-            visited(&patterns, "a.b.c"),
-            ["a.b.c", "a.*.c", "a.>", "*.>", ">"]
-        );
+        let patterns = [">", "a.>", "a.*", "*.*", "*.b", "a.b", "*.>", "a.b.c", "a.*.c"];
+        assert_eq!(visited(&patterns, "a.b"), ["a.b", "a.*", "a.>", "*.b", "*.*", "*.>", ">"]);
+        assert_eq!(visited(&patterns, "a.b.c"), ["a.b.c", "a.*.c", "a.>", "*.>", ">"]);
         assert_eq!(visited(&patterns, "a"), [">"]);
         assert!(visited(&patterns, "a..b").is_empty() && visited(&patterns, "").is_empty());
     }
@@ -203,10 +177,7 @@ mod tests {
             assert!(table.entry(pattern.as_bytes(), || ()).is_none());
         }
         let longest = vec!["*"; TOKENS_MAX].join(".");
-        assert!(
-            table.entry(longest.as_bytes(), || ()).is_some()
-                && table.visit(longest.as_bytes(), |()| true)
-        );
+        assert!(table.entry(longest.as_bytes(), || ()).is_some() && table.visit(longest.as_bytes(), |()| true));
         assert_eq!(table.len(), 1);
     }
 }

@@ -180,10 +180,7 @@ impl Engine {
     /// Closes a connection whose subscription limit was lowered below what it has.
     pub fn close_if_over_subs(&mut self, cid: u64) {
         let Some(slot) = self.slot_of(cid) else { return };
-        let over = self
-            .conns
-            .get(slot)
-            .is_some_and(|c| c.subs.len() > c.admission.subs_max as usize);
+        let over = self.conns.get(slot).is_some_and(|c| c.subs.len() > c.admission.subs_max as usize);
         if over {
             let text = errors::MAXIMUM_SUBSCRIPTIONS_EXCEEDED;
             self.close_now(slot, CloseReason::MaximumSubscriptionsExceeded, Some(text), "");

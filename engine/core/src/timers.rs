@@ -85,7 +85,8 @@ impl Engine {
             self.ping_due(slot, now_ns);
         }
         let Some(conn) = self.conns.get(slot).filter(|conn| conn.closing.is_none()) else { return };
-        let mut due = if conn.connect_due_ns != 0 { conn.connect_due_ns.max(now_ns + PATIENCE_NS) } else { conn.ping_due_ns };
+        let mut due =
+            if conn.connect_due_ns != 0 { conn.connect_due_ns.max(now_ns + PATIENCE_NS) } else { conn.ping_due_ns };
         if conn.stuck > 0 {
             let write = conn.stuck_since_ns.saturating_add(deadline).max(now_ns + 1);
             due = if due == 0 { write } else { due.min(write) };

@@ -59,8 +59,8 @@ impl TraceHeaders {
         if !block.starts_with(PREAMBLE) {
             return None;
         }
-        let concerned = memchr::memchr_iter(b'\n', block)
-            .any(|end| block.get(end + 1..).is_some_and(may_ask_for_trace));
+        let concerned =
+            memchr::memchr_iter(b'\n', block).any(|end| block.get(end + 1..).is_some_and(may_ask_for_trace));
         if concerned {
             read(block)
         } else {
@@ -74,16 +74,13 @@ impl TraceHeaders {
 fn may_ask_for_trace(line: &[u8]) -> bool {
     match line.first() {
         Some(b'N') => is_named(line, DESTINATION),
-        Some(b't' | b'T') => line
-            .get(..TRACE_PARENT.len())
-            .is_some_and(|name| name.eq_ignore_ascii_case(TRACE_PARENT)),
+        Some(b't' | b'T') => line.get(..TRACE_PARENT.len()).is_some_and(|name| name.eq_ignore_ascii_case(TRACE_PARENT)),
         _ => false,
     }
 }
 
 fn is_named(line: &[u8], name: &[u8]) -> bool {
-    line.strip_prefix(name)
-        .is_some_and(|rest| rest.first() == Some(&b':'))
+    line.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b':'))
 }
 
 #[cold]
@@ -105,9 +102,7 @@ fn read(block: &[u8]) -> Option<TraceHeaders> {
             }
             ONLY if !only_seen => {
                 only_seen = true;
-                found.only = [&b"true"[..], b"1", b"on"]
-                    .iter()
-                    .any(|yes| value.eq_ignore_ascii_case(yes));
+                found.only = [&b"true"[..], b"1", b"on"].iter().any(|yes| value.eq_ignore_ascii_case(yes));
             }
             HOP => {
                 found.hop.get_or_insert(place);
@@ -148,24 +143,16 @@ fn name_and_value<'a>(block: &'a [u8], line: &Range<usize>) -> Option<(&'a [u8],
 /// The flags of a W3C `traceparent`: four fields, the last of two hex digits with the lowest bit set.
 fn is_sampled(value: &[u8]) -> bool {
     let mut fields = value.split(|&b| b == b'-');
-    match (
-        fields.by_ref().take(3).count(),
-        fields.next(),
-        fields.next(),
-    ) {
-        (3, Some(&[high, low]), None) if high.is_ascii_hexdigit() => char::from(low)
-            .to_digit(16)
-            .is_some_and(|digit| digit & 1 == 1),
+    match (fields.by_ref().take(3).count(), fields.next(), fields.next()) {
+        (3, Some(&[high, low]), None) if high.is_ascii_hexdigit() => {
+            char::from(low).to_digit(16).is_some_and(|digit| digit & 1 == 1)
+        }
         _ => false,
     }
 }
 
 fn encoding(value: &[u8]) -> Encoding {
-    let has = |word: &[u8]| {
-        value
-            .windows(word.len())
-            .any(|part| part.eq_ignore_ascii_case(word))
-    };
+    let has = |word: &[u8]| value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
     if has(b"snappy") || has(b"s2") {
         Encoding::Snappy
     } else if has(b"gzip") {
@@ -188,8 +175,7 @@ pub fn set_header(block: &[u8], name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     } else if !out.ends_with(LINE_END) {
         out.extend_from_slice(LINE_END);
     }
-    let clean =
-        |text: &[u8], out: &mut Vec<u8>| out.extend(text.iter().filter(|b| !LINE_END.contains(b)));
+    let clean = |text: &[u8], out: &mut Vec<u8>| out.extend(text.iter().filter(|b| !LINE_END.contains(b)));
     clean(name, out);
     out.extend_from_slice(b": ");
     clean(value, out);
@@ -203,10 +189,7 @@ pub fn remove_header(block: &[u8], name: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     let mut copied = 0;
     for line in lines(block).skip(1) {
-        if block
-            .get(line.clone())
-            .is_some_and(|text| is_named(text, name))
-        {
+        if block.get(line.clone()).is_some_and(|text| is_named(text, name)) {
             out.extend_from_slice(block.get(copied..line.start).unwrap_or(&[]));
             copied = line.end + LINE_END.len();
         }
@@ -232,27 +215,14 @@ mod tests {
     /// What was found, with values instead of places.
     fn seen(bytes: &[u8]) -> Option<String> {
         let found = TraceHeaders::scan(bytes)?;
-        let value = |place: Option<Range<usize>>| {
-            String::from_utf8_lossy(&bytes[place?]).into_owned().into()
-        };
+        let value = |place: Option<Range<usize>>| String::from_utf8_lossy(&bytes[place?]).into_owned().into();
         let mut words: Vec<String> = Vec::new();
-        let mut add = |label: &str, value: Option<String>| {
-            words.extend(value.map(|value| format!("{label}={value}")))
-        };
+        let mut add = |label: &str, value: Option<String>| words.extend(value.map(|value| format!("{label}={value}")));
         add("to", value(found.destination));
         add("hop", value(found.hop));
         add("account", value(found.origin_account));
-        add(
-            "encoding",
-            found
-                .accept_encoding
-                .map(|encoding| format!("{encoding:?}")),
-        );
-        for (flag, set) in [
-            ("disabled", found.disabled),
-            ("only", found.only),
-            ("sampled", found.sampled),
-        ] {
+        add("encoding", found.accept_encoding.map(|encoding| format!("{encoding:?}")));
+        for (flag, set) in [("disabled", found.disabled), ("only", found.only), ("sampled", found.sampled)] {
             words.extend(set.then(|| flag.to_string()));
         }
         Some(words.join(" "))
@@ -270,12 +240,9 @@ mod tests {
 
     #[test]
     fn the_destination_is_found_by_its_exact_name() {
-        for headers in [
-            "Nats-Trace-Dest: t",
-            "Nats-Trace-Dest:t",
-            "Nats-Trace-Dest:  t \t",
-            "X: y\r\nNats-Trace-Dest: t",
-        ] {
+        for headers in
+            ["Nats-Trace-Dest: t", "Nats-Trace-Dest:t", "Nats-Trace-Dest:  t \t", "X: y\r\nNats-Trace-Dest: t"]
+        {
             expect(headers, "to=t");
         }
         expect("Nats-Trace-Dest: t:u", "to=t:u");
@@ -299,41 +266,20 @@ mod tests {
     fn the_first_value_counts() {
         expect("Nats-Trace-Dest: t\r\nNats-Trace-Dest: u", "to=t");
         expect("Nats-Trace-Dest:\r\nNats-Trace-Dest: u", "to=u");
-        expect(
-            "Nats-Trace-Dest: trace disabled\r\nNats-Trace-Dest: t",
-            "disabled",
-        );
-        expect(
-            "Nats-Trace-Dest: t\r\nNats-Trace-Dest: trace disabled",
-            "to=t",
-        );
-        expect(
-            "Nats-Trace-Dest: t\r\nNats-Trace-Only: false\r\nNats-Trace-Only: true",
-            "to=t",
-        );
-        expect(
-            "Nats-Trace-Dest: t\r\nNats-Trace-Only: true\r\nNats-Trace-Only: false",
-            "to=t only",
-        );
-        expect(
-            "Nats-Trace-Dest: t\r\nAccept-Encoding: br\r\nAccept-Encoding: gzip",
-            "to=t encoding=Identity",
-        );
+        expect("Nats-Trace-Dest: trace disabled\r\nNats-Trace-Dest: t", "disabled");
+        expect("Nats-Trace-Dest: t\r\nNats-Trace-Dest: trace disabled", "to=t");
+        expect("Nats-Trace-Dest: t\r\nNats-Trace-Only: false\r\nNats-Trace-Only: true", "to=t");
+        expect("Nats-Trace-Dest: t\r\nNats-Trace-Only: true\r\nNats-Trace-Only: false", "to=t only");
+        expect("Nats-Trace-Dest: t\r\nAccept-Encoding: br\r\nAccept-Encoding: gzip", "to=t encoding=Identity");
     }
 
     #[test]
     fn only_true_one_and_on_keep_the_message_back() {
         for yes in ["true", "TRUE", "1", "On", "\ttrue "] {
-            expect(
-                &format!("Nats-Trace-Only: {yes}\r\nNats-Trace-Dest: t"),
-                "to=t only",
-            );
+            expect(&format!("Nats-Trace-Only: {yes}\r\nNats-Trace-Dest: t"), "to=t only");
         }
         for no in ["yes", "false", "", "true1"] {
-            expect(
-                &format!("Nats-Trace-Dest: t\r\nNats-Trace-Only:{no}"),
-                "to=t",
-            );
+            expect(&format!("Nats-Trace-Dest: t\r\nNats-Trace-Only:{no}"), "to=t");
         }
         expect("Nats-Trace-Dest: t\r\nnats-trace-only: true", "to=t");
     }
@@ -343,10 +289,7 @@ mod tests {
         expect("Nats-Trace-Dest: trace disabled", "disabled");
         expect("Nats-Trace-Dest:  trace disabled ", "disabled");
         expect("Nats-Trace-Dest: Trace Disabled", "to=Trace Disabled");
-        expect(
-            "traceparent: 00-a-b-01\r\nNats-Trace-Dest: trace disabled",
-            "disabled sampled",
-        );
+        expect("traceparent: 00-a-b-01\r\nNats-Trace-Dest: trace disabled", "disabled sampled");
     }
 
     #[test]
@@ -375,19 +318,13 @@ mod tests {
             expect_none(headers);
         }
         expect("traceparent: 00-a-b-00\r\nNats-Trace-Dest: u", "to=u");
-        expect(
-            "traceparent: 00-a-b-01\r\nNats-Trace-Only: true",
-            "only sampled",
-        );
+        expect("traceparent: 00-a-b-01\r\nNats-Trace-Only: true", "only sampled");
     }
 
     #[test]
     fn the_other_headers_come_along() {
         expect("Nats-Trace-Dest: t\r\nNats-Trace-Hop: 1.2", "to=t hop=1.2");
-        expect(
-            "Nats-Trace-Dest: t\r\nNats-Trace-Origin-Account: A",
-            "to=t account=A",
-        );
+        expect("Nats-Trace-Dest: t\r\nNats-Trace-Origin-Account: A", "to=t account=A");
         expect("Nats-Trace-Dest: t\r\nNats-Trace-Origin-Account:", "to=t");
         for (value, want) in [
             ("gzip", "Gzip"),
@@ -397,10 +334,7 @@ mod tests {
             ("gzip, s2", "Snappy"),
             ("identity", "Identity"),
         ] {
-            expect(
-                &format!("Nats-Trace-Dest: t\r\nAccept-Encoding: {value}"),
-                &format!("to=t encoding={want}"),
-            );
+            expect(&format!("Nats-Trace-Dest: t\r\nAccept-Encoding: {value}"), &format!("to=t encoding={want}"));
         }
         expect("Nats-Trace-Dest: t\r\naccept-encoding: gzip", "to=t");
     }
@@ -408,10 +342,7 @@ mod tests {
     #[test]
     fn reading_ends_at_a_malformed_line() {
         expect_none("garbage\r\nNats-Trace-Dest: t");
-        expect(
-            "Nats-Trace-Dest: t\r\ngarbage\r\nNats-Trace-Only: true",
-            "to=t",
-        );
+        expect("Nats-Trace-Dest: t\r\ngarbage\r\nNats-Trace-Only: true", "to=t");
         expect("Nats-Trace-Dest: t\r\n\r\nNats-Trace-Only: true", "to=t");
         for bytes in [
             &b"NATS/1.0 200 OK\r\nNats-Trace-Dest: t\r\n\r\n"[..],
@@ -424,14 +355,8 @@ mod tests {
         ] {
             assert_eq!(seen(bytes), None);
         }
-        assert_eq!(
-            seen(b"NATS/1.0\r\nNats-Trace-Dest: t\r\n").as_deref(),
-            Some("to=t")
-        );
-        assert_eq!(
-            seen(b"NATS/1.0\r\nNats-Trace-Dest: t\r\nNats-Trace-Only: true").as_deref(),
-            Some("to=t")
-        );
+        assert_eq!(seen(b"NATS/1.0\r\nNats-Trace-Dest: t\r\n").as_deref(), Some("to=t"));
+        assert_eq!(seen(b"NATS/1.0\r\nNats-Trace-Dest: t\r\nNats-Trace-Only: true").as_deref(), Some("to=t"));
     }
 
     fn set(block: &[u8], name: &str, value: &str) -> String {
@@ -442,35 +367,14 @@ mod tests {
 
     #[test]
     fn a_header_is_set_at_the_end() {
-        assert_eq!(
-            set(&block("A: 1"), "B", "2"),
-            "NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n"
-        );
-        assert_eq!(
-            set(&block("B: 1\r\nA: 1\r\nB:x"), "B", "2"),
-            "NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n"
-        );
+        assert_eq!(set(&block("A: 1"), "B", "2"), "NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n");
+        assert_eq!(set(&block("B: 1\r\nA: 1\r\nB:x"), "B", "2"), "NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n");
         assert_eq!(set(b"", "B", "2"), "NATS/1.0\r\nB: 2\r\n\r\n");
-        assert_eq!(
-            set(b"NATS/1.0\r\n\r\n", "B", "2"),
-            "NATS/1.0\r\nB: 2\r\n\r\n"
-        );
-        assert_eq!(
-            set(b"NATS/1.0 503\r\n\r\n", "B", "2"),
-            "NATS/1.0 503\r\nB: 2\r\n\r\n"
-        );
-        assert_eq!(
-            set(b"NATS/1.0\r\nA: 1\r\n", "B", "2"),
-            "NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n"
-        );
-        assert_eq!(
-            set(b"NATS/1.0\r\nA: 1", "B", "2"),
-            "NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n"
-        );
-        assert_eq!(
-            set(&block("A: 1"), "B", "2\r\nC: 3"),
-            "NATS/1.0\r\nA: 1\r\nB: 2C: 3\r\n\r\n"
-        );
+        assert_eq!(set(b"NATS/1.0\r\n\r\n", "B", "2"), "NATS/1.0\r\nB: 2\r\n\r\n");
+        assert_eq!(set(b"NATS/1.0 503\r\n\r\n", "B", "2"), "NATS/1.0 503\r\nB: 2\r\n\r\n");
+        assert_eq!(set(b"NATS/1.0\r\nA: 1\r\n", "B", "2"), "NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n");
+        assert_eq!(set(b"NATS/1.0\r\nA: 1", "B", "2"), "NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n");
+        assert_eq!(set(&block("A: 1"), "B", "2\r\nC: 3"), "NATS/1.0\r\nA: 1\r\nB: 2C: 3\r\n\r\n");
         assert_eq!(
             set(&block("A: B: 1\r\nb: 1\r\nBB: 1"), "B", "2"),
             "NATS/1.0\r\nA: B: 1\r\nb: 1\r\nBB: 1\r\nB: 2\r\n\r\n"
@@ -480,11 +384,7 @@ mod tests {
     #[test]
     fn a_header_is_removed_wherever_it_stands() {
         let mut out = Vec::new();
-        assert!(remove_header(
-            &block("B: 1\r\nA: 1\r\nB: 2"),
-            b"B",
-            &mut out
-        ));
+        assert!(remove_header(&block("B: 1\r\nA: 1\r\nB: 2"), b"B", &mut out));
         assert_eq!(out, block("A: 1"));
         assert!(!remove_header(&block("A: 1"), b"B", &mut out));
         assert_eq!(out, block("A: 1"));

@@ -111,7 +111,12 @@ impl Engine {
     /// The first subscriptions of a connection, in the order in which they were made as far as numbers tell.
     pub(crate) fn sub_views_of(&self, slot: u32, at_most: usize) -> Vec<SubView> {
         let Some(conn) = self.conns.get(slot) else { return Vec::new() };
-        conn.subs.values().take(at_most).filter_map(|&number| self.subs.get(number)).map(|sub| self.sub_view(sub)).collect()
+        conn.subs
+            .values()
+            .take(at_most)
+            .filter_map(|&number| self.subs.get(number))
+            .map(|sub| self.sub_view(sub))
+            .collect()
     }
 
     /// All subscriptions of these connections.

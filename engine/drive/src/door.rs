@@ -51,13 +51,8 @@ impl Door {
         }
         info.extend_from_slice(rest);
         let at_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
-        let arrival = Arrival {
-            door: self.number,
-            ip: ip.into(),
-            port: peer.port(),
-            nonce: nonce.into_bytes().into(),
-            at_ns,
-        };
+        let arrival =
+            Arrival { door: self.number, ip: ip.into(), port: peer.port(), nonce: nonce.into_bytes().into(), at_ns };
         (Admission { cid, ..self.welcome.clone() }, arrival, info)
     }
 }

@@ -91,12 +91,13 @@ impl Forwarder {
             next_cid: AtomicU64::new(FIRST_CID),
         });
         let mut run = Run::new(Engine::new(settings, seed), Arc::clone(&shared))?;
-        let thread = std::thread::Builder::new().name("nf-forward".into()).stack_size(STACK_BYTES).spawn(move || {
-            // A broken invariant must not leave clients hanging on a process that no longer forwards.
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.forward())).is_err() {
-                std::process::abort();
-            }
-        })?;
+        let thread =
+            std::thread::Builder::new().name("nf-forward".into()).stack_size(STACK_BYTES).spawn(move || {
+                // A broken invariant must not leave clients hanging on a process that no longer forwards.
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.forward())).is_err() {
+                    std::process::abort();
+                }
+            })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

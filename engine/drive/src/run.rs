@@ -242,7 +242,12 @@ impl Run {
                     self.flush(slot, &[]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => {
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
+                    ) =>
+                {
                     self.rest_doors(true);
                     return;
                 }
@@ -593,7 +598,9 @@ impl Run {
     fn watch(&mut self, slot: u32) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let read = !io.resting && io.phase != Phase::Finishing;
-        if io.unwatched && (read || io.wants_write) && self.poll.add(io.raw(), u64::from(slot), read, io.wants_write).is_ok()
+        if io.unwatched
+            && (read || io.wants_write)
+            && self.poll.add(io.raw(), u64::from(slot), read, io.wants_write).is_ok()
         {
             (io.unwatched, io.watched_read, io.watched_write) = (false, read, io.wants_write);
             return;
@@ -658,9 +665,7 @@ impl Run {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let mut probe = [0u8; 1];
         // SAFETY: peeks at most one byte into an array of one.
-        let count = unsafe {
-            libc::recv(io.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
-        };
+        let count = unsafe { libc::recv(io.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
         if count > 0 {
             io.unwatched = self.poll.remove(io.raw()).is_ok();
             self.watch(slot);

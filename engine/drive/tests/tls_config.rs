@@ -13,10 +13,7 @@ fn refusal(spec: &TlsServerSpec) -> String {
 }
 
 fn pair(cert: PathBuf, key: PathBuf) -> TlsServerSpec {
-    TlsServerSpec {
-        certificates: vec![(cert, key)],
-        ..TlsServerSpec::default()
-    }
+    TlsServerSpec { certificates: vec![(cert, key)], ..TlsServerSpec::default() }
 }
 
 #[test]
@@ -26,37 +23,22 @@ fn files_that_are_missing_or_unfit_are_named() {
     let nowhere = authority.folder.path("nope");
     let garbage = authority.folder.write("garbage", "garbage\n");
     let prefix = "error parsing X509 certificate/key pair: ";
-    let missing = format!(
-        "{prefix}open {}: no such file or directory",
-        nowhere.display()
-    );
+    let missing = format!("{prefix}open {}: no such file or directory", nowhere.display());
     assert_eq!(refusal(&pair(nowhere.clone(), key.clone())), missing);
     assert_eq!(refusal(&pair(cert.clone(), nowhere)), missing);
     let no_certificate = format!("{prefix}tls: failed to find any PEM data in certificate input");
     assert_eq!(refusal(&pair(garbage.clone(), key.clone())), no_certificate);
-    assert_eq!(
-        refusal(&pair(cert.clone(), garbage)),
-        format!("{prefix}tls: failed to find any PEM data in key input")
-    );
+    assert_eq!(refusal(&pair(cert.clone(), garbage)), format!("{prefix}tls: failed to find any PEM data in key input"));
     assert_eq!(
         refusal(&pair(cert.clone(), cert.clone())),
-        format!(
-            "{prefix}tls: found a certificate rather than a key in the PEM for the private key"
-        )
+        format!("{prefix}tls: found a certificate rather than a key in the PEM for the private key")
     );
     let folder = cert.parent().unwrap().to_path_buf();
-    assert_eq!(
-        refusal(&pair(folder.clone(), key)),
-        format!("{prefix}read {}: is a directory", folder.display())
-    );
-    let encrypted = authority.folder.write(
-        "encrypted",
-        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
-    );
-    assert_eq!(
-        refusal(&pair(cert, encrypted)),
-        format!("{prefix}tls: failed to parse private key")
-    );
+    assert_eq!(refusal(&pair(folder.clone(), key)), format!("{prefix}read {}: is a directory", folder.display()));
+    let encrypted = authority
+        .folder
+        .write("encrypted", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    assert_eq!(refusal(&pair(cert, encrypted)), format!("{prefix}tls: failed to parse private key"));
 }
 
 #[test]
@@ -68,10 +50,7 @@ fn a_key_that_belongs_to_another_certificate_is_refused() {
         refusal(&pair(cert.clone(), other.clone())),
         "error parsing X509 certificate/key pair: tls: private key does not match public key"
     );
-    let spec = TlsServerSpec {
-        certificates: vec![(cert.clone(), key), (cert, other)],
-        ..TlsServerSpec::default()
-    };
+    let spec = TlsServerSpec { certificates: vec![(cert.clone(), key), (cert, other)], ..TlsServerSpec::default() };
     assert_eq!(
         refusal(&spec),
         "error parsing X509 certificate/key pair 2/2: tls: private key does not match public key"
@@ -82,14 +61,8 @@ fn a_key_that_belongs_to_another_certificate_is_refused() {
 fn a_certificate_that_is_not_one_is_refused() {
     let authority = Authority::new();
     let (_, key) = authority.server("localhost");
-    let cert = authority.folder.write(
-        "bad.pem",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    );
-    assert_eq!(
-        refusal(&pair(cert, key)),
-        "error parsing X509 certificate/key pair: x509: malformed certificate"
-    );
+    let cert = authority.folder.write("bad.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    assert_eq!(refusal(&pair(cert, key)), "error parsing X509 certificate/key pair: x509: malformed certificate");
 }
 
 #[test]
@@ -98,37 +71,18 @@ fn roots_are_checked_even_when_nobody_is_verified() {
     let garbage = authority.folder.write("garbage", "garbage\n");
     let nowhere = authority.folder.path("nope");
     for verify in [false, true] {
-        let spec = TlsServerSpec {
-            verify,
-            ca_pem: Some(garbage.clone()),
-            ..authority.spec()
-        };
+        let spec = TlsServerSpec { verify, ca_pem: Some(garbage.clone()), ..authority.spec() };
         assert_eq!(refusal(&spec), "failed to parse root ca certificate");
-        let spec = TlsServerSpec {
-            verify,
-            ca_pem: Some(nowhere.clone()),
-            ..authority.spec()
-        };
-        assert_eq!(
-            refusal(&spec),
-            format!("open {}: no such file or directory", nowhere.display())
-        );
+        let spec = TlsServerSpec { verify, ca_pem: Some(nowhere.clone()), ..authority.spec() };
+        assert_eq!(refusal(&spec), format!("open {}: no such file or directory", nowhere.display()));
     }
-    assert_eq!(
-        refusal(&TlsServerSpec::default()),
-        "missing 'cert_file' in TLS configuration"
-    );
+    assert_eq!(refusal(&TlsServerSpec::default()), "missing 'cert_file' in TLS configuration");
 }
 
 #[test]
 fn names_of_suites_and_curves_are_checked() {
     let authority = Authority::new();
-    let suites = |name: &str| {
-        refusal(&TlsServerSpec {
-            cipher_suites: vec![name.into()],
-            ..authority.spec()
-        })
-    };
+    let suites = |name: &str| refusal(&TlsServerSpec { cipher_suites: vec![name.into()], ..authority.spec() });
     assert_eq!(suites("FOO"), "unrecognized cipher FOO");
     assert_eq!(
         suites("TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"),
@@ -137,23 +91,13 @@ fn names_of_suites_and_curves_are_checked() {
     );
     let curves = |name: &str| {
         let curves = vec!["X25519".into(), name.into()];
-        refusal(&TlsServerSpec {
-            curves,
-            ..authority.spec()
-        })
+        refusal(&TlsServerSpec { curves, ..authority.spec() })
     };
     assert_eq!(curves("P256"), "unrecognized curve preference P256");
-    for name in [
-        "X25519MLKEM768",
-        "SecP256r1MLKEM768",
-        "SecP384r1MLKEM1024",
-        "CurveP521",
-    ] {
+    for name in ["X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "CurveP521"] {
         assert_eq!(
             curves(name),
-            format!(
-                "curve preference {name} is not supported: wanted X25519, CurveP256 or CurveP384"
-            )
+            format!("curve preference {name} is not supported: wanted X25519, CurveP256 or CurveP384")
         );
     }
 }
@@ -162,23 +106,10 @@ fn names_of_suites_and_curves_are_checked() {
 fn versions_and_pins_are_checked() {
     assert_eq!(MinVersion::parse("1.2"), Ok(MinVersion::Tls12));
     assert_eq!(MinVersion::parse("1.3"), Ok(MinVersion::Tls13));
-    assert_eq!(
-        MinVersion::parse("1.1").unwrap_err().to_string(),
-        "unsupported TLS version: TLS 1.1"
-    );
-    assert_eq!(
-        MinVersion::parse("2").unwrap_err().to_string(),
-        "unknown version: 2"
-    );
+    assert_eq!(MinVersion::parse("1.1").unwrap_err().to_string(), "unsupported TLS version: TLS 1.1");
+    assert_eq!(MinVersion::parse("2").unwrap_err().to_string(), "unknown version: 2");
     assert!(parse_pin(&"aB".repeat(32)).is_ok());
-    for bad in [
-        "",
-        "ab",
-        &"ab".repeat(33),
-        &"zz".repeat(32),
-        &"é".repeat(32),
-        &"+f".repeat(32),
-    ] {
+    for bad in ["", "ab", &"ab".repeat(33), &"zz".repeat(32), &"é".repeat(32), &"+f".repeat(32)] {
         assert_eq!(parse_pin(bad), Err(TlsConfigError::BadPin(bad.to_owned())));
     }
 }
@@ -233,9 +164,7 @@ fn version_1(der: &[u8]) -> Vec<u8> {
 fn certificates_of_version_1_serve_with_their_own_key_only() {
     let authority = Authority::new();
     let (modern, key) = authority.server("localhost");
-    let cert = authority
-        .folder
-        .write("v1.pem", &pem_of(&version_1(&der_of(&modern))));
+    let cert = authority.folder.write("v1.pem", &pem_of(&version_1(&der_of(&modern))));
     assert!(TlsServer::build(&pair(cert.clone(), key)).is_ok());
     let (_, other) = authority.server("elsewhere");
     assert_eq!(

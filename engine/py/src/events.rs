@@ -30,8 +30,20 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
         Event::Arrived { cid, arrival } => ("arrived", cid, came_in(py, &arrival)).into_pyobject(py)?.into_any(),
         Event::Info { cid, json } => ("info", cid, bytes(&json)).into_pyobject(py)?.into_any(),
         Event::Closed {
-            cid, account, reason, detail, traffic, subs, sub_views, pending, opened_ns, last_in_ns, rtt_ns, stalls,
-            about, arrival,
+            cid,
+            account,
+            reason,
+            detail,
+            traffic,
+            subs,
+            sub_views,
+            pending,
+            opened_ns,
+            last_in_ns,
+            rtt_ns,
+            stalls,
+            about,
+            arrival,
         } => {
             let arrival = arrival.map(|a| came_in(py, &a));
             let sub_views = sub_views.iter().map(|view| views::sub(py, view)).collect::<PyResult<Vec<_>>>()?;
@@ -46,8 +58,7 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
                 .into_any()
         }
         Event::Traced { cid, account, destination, subject, mapped, header, bytes: size, gzip, receivers, unnamed } => {
-            let receivers: Vec<_> =
-                receivers.iter().map(|r| (r.cid, bytes(&r.subject), bytes(&r.queue))).collect();
+            let receivers: Vec<_> = receivers.iter().map(|r| (r.cid, bytes(&r.subject), bytes(&r.queue))).collect();
             let subjects = (bytes(&destination), bytes(&subject), bytes(&mapped));
             ("traced", cid, account, subjects, bytes(&header), size, gzip, receivers, unnamed)
                 .into_pyobject(py)?

@@ -12,7 +12,19 @@ pub fn conn<'py>(py: Python<'py>, view: &ConnView) -> PyResult<Bound<'py, PyAny>
     let arrival = view.arrival.as_deref().map(|a| came_in(py, a));
     let traffic = four(&view.traffic);
     let (stalls, subs, pending) = (view.stalls, view.subs, view.pending);
-    (view.cid, view.account, traffic, stalls, subs, pending, view.opened_ns, view.last_in_ns, view.rtt_ns, about, arrival)
+    (
+        view.cid,
+        view.account,
+        traffic,
+        stalls,
+        subs,
+        pending,
+        view.opened_ns,
+        view.last_in_ns,
+        view.rtt_ns,
+        about,
+        arrival,
+    )
         .into_pyobject(py)
         .map(Bound::into_any)
 }

@@ -182,9 +182,7 @@ class Desk:
         else:
             self._settle(newcomer, hello, verdict, note)
 
-    def _settle_later(
-        self, newcomer: Newcomer, hello: Hello, verdict: Verdict, note: dict[str, Any] | None
-    ) -> None:
+    def _settle_later(self, newcomer: Newcomer, hello: Hello, verdict: Verdict, note: dict[str, Any] | None) -> None:
         """Settles a CONNECT whose password was checked, unless the connection went away meanwhile."""
         if newcomer.cid in self._newcomers:
             self._settle(newcomer, hello, verdict, note)

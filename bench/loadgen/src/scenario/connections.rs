@@ -35,10 +35,7 @@ pub fn idle(target: &Target, connections: usize, pids: &[u32]) -> Result<Report>
         .count("messages", connections as u64)
         .count("rss_before", before)
         .count("rss_after", after)
-        .number(
-            "bytes_per_connection",
-            (after as f64 - before as f64) / connections as f64,
-        );
+        .number("bytes_per_connection", (after as f64 - before as f64) / connections as f64);
     Ok(report)
 }
 

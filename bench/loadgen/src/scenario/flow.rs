@@ -57,11 +57,7 @@ pub fn run(target: &Target, plan: &FlowPlan, pids: &[u32]) -> Result<Report> {
     let delivered = flow.delivered() - before.1;
     flow.settle()?;
     flow.check_totals()?;
-    let messages = if plan.shape == Shape::Pub {
-        published
-    } else {
-        delivered
-    };
+    let messages = if plan.shape == Shape::Pub { published } else { delivered };
     report
         .number("seconds", elapsed.as_secs_f64())
         .count("published", published)
@@ -82,11 +78,8 @@ struct Flow {
 
 impl Flow {
     fn open(target: &Target, plan: &FlowPlan) -> Result<Flow> {
-        let Topology {
-            publishers,
-            subscribers,
-            groups,
-        } = topology::plan(plan.shape, plan.publishers, plan.subscribers);
+        let Topology { publishers, subscribers, groups } =
+            topology::plan(plan.shape, plan.publishers, plan.subscribers);
         let epoll = Epoll::new()?;
         let mut flow = Flow {
             window: window_messages(plan, subscribers.len()),
@@ -97,23 +90,17 @@ impl Flow {
             scratch: vec![0; READ_BYTES],
         };
         for subscriptions in subscribers {
-            let lines: String = subscriptions
-                .iter()
-                .map(|one| wire::subscribe(&one.subject, one.queue, one.sid))
-                .collect();
+            let lines: String =
+                subscriptions.iter().map(|one| wire::subscribe(&one.subject, one.queue, one.sid)).collect();
             let link = Link::connect(target, "subscriber")?;
             let subscriber = Subscriber::new(link, topology::SUBJECT_PREFIX, plan.size, &lines)?;
-            flow.epoll
-                .watch(subscriber.link(), flow.subscribers.len())?;
+            flow.epoll.watch(subscriber.link(), flow.subscribers.len())?;
             flow.subscribers.push(subscriber);
         }
         for subjects in publishers {
             let burst = render(&subjects, plan.size, &target.transport)?;
             let publisher = Publisher::new(Link::connect(target, "publisher")?, burst);
-            flow.epoll.watch(
-                publisher.link(),
-                flow.subscribers.len() + flow.publishers.len(),
-            )?;
+            flow.epoll.watch(publisher.link(), flow.subscribers.len() + flow.publishers.len())?;
             flow.publishers.push(publisher);
         }
         Ok(flow)
@@ -135,11 +122,7 @@ impl Flow {
         loop {
             let now = Instant::now();
             let over = now - begin >= duration;
-            let more_to_send = if over {
-                self.finish_publishing()?
-            } else {
-                self.publish()?
-            };
+            let more_to_send = if over { self.finish_publishing()? } else { self.publish()? };
             if over && !more_to_send && !pinged && self.all_flushed()? {
                 pinged = true;
                 self.confirm_without_subscribers();
@@ -185,9 +168,7 @@ impl Flow {
         for group in &self.groups {
             let room = match group.delivery {
                 Delivery::Nobody => u64::MAX >> 32,
-                _ => self
-                    .window
-                    .saturating_sub(lag(group, &self.publishers, &self.subscribers)),
+                _ => self.window.saturating_sub(lag(group, &self.publishers, &self.subscribers)),
             };
             let share = room.div_ceil(group.publishers.len() as u64);
             for publisher in &mut self.publishers[group.publishers.clone()] {
@@ -217,9 +198,7 @@ impl Flow {
     fn confirm_without_subscribers(&mut self) {
         for group in &self.groups {
             if group.delivery == Delivery::Nobody {
-                self.publishers[group.publishers.clone()]
-                    .iter_mut()
-                    .for_each(Publisher::ping);
+                self.publishers[group.publishers.clone()].iter_mut().for_each(Publisher::ping);
             }
         }
     }
@@ -252,13 +231,9 @@ impl Flow {
     fn arrived(&self) -> Result<bool> {
         for group in &self.groups {
             let published = published_in(group, &self.publishers);
-            let received = self.subscribers[group.subscribers.clone()]
-                .iter()
-                .map(Subscriber::received);
+            let received = self.subscribers[group.subscribers.clone()].iter().map(Subscriber::received);
             let complete = match group.delivery {
-                Delivery::Nobody => self.publishers[group.publishers.clone()]
-                    .iter()
-                    .all(Publisher::confirmed),
+                Delivery::Nobody => self.publishers[group.publishers.clone()].iter().all(Publisher::confirmed),
                 Delivery::Each => received.min().unwrap_or(0) >= published,
                 Delivery::One => received.sum::<u64>() >= published,
             };
@@ -286,19 +261,13 @@ impl Flow {
     fn check_totals(&self) -> Result<()> {
         let (delivered, expected) = (self.delivered(), self.expected());
         if delivered != expected {
-            return Err(Failure::Excess {
-                delivered,
-                expected,
-            });
+            return Err(Failure::Excess { delivered, expected });
         }
         Ok(())
     }
 
     fn stalled(&self) -> Failure {
-        Failure::Stalled {
-            delivered: self.delivered(),
-            expected: self.expected(),
-        }
+        Failure::Stalled { delivered: self.delivered(), expected: self.expected() }
     }
 }
 
@@ -306,12 +275,8 @@ fn render(subjects: &Subjects, size: usize, transport: &Transport) -> Result<Bur
     match (subjects, transport) {
         (Subjects::One(subject), Transport::Ws) => Ok(Burst::on_subject_over_ws(subject, size)),
         (Subjects::One(subject), _) => Ok(Burst::on_subject(subject, size)),
-        (Subjects::Numbered(_), Transport::Ws) => Err(Failure::Usage(
-            "shape subjects is not available over ws".into(),
-        )),
-        (Subjects::Numbered(count), _) => {
-            Ok(Burst::over_subjects(topology::SUBJECT_PREFIX, *count, size))
-        }
+        (Subjects::Numbered(_), Transport::Ws) => Err(Failure::Usage("shape subjects is not available over ws".into())),
+        (Subjects::Numbered(count), _) => Ok(Burst::over_subjects(topology::SUBJECT_PREFIX, *count, size)),
     }
 }
 
@@ -324,17 +289,12 @@ fn window_messages(plan: &FlowPlan, subscribers: usize) -> u64 {
 }
 
 fn published_in(group: &Group, publishers: &[Publisher]) -> u64 {
-    publishers[group.publishers.clone()]
-        .iter()
-        .map(Publisher::published)
-        .sum()
+    publishers[group.publishers.clone()].iter().map(Publisher::published).sum()
 }
 
 /// Messages by which the slowest subscriber, or the whole queue group, is behind.
 fn lag(group: &Group, publishers: &[Publisher], subscribers: &[Subscriber]) -> u64 {
-    let received = subscribers[group.subscribers.clone()]
-        .iter()
-        .map(Subscriber::received);
+    let received = subscribers[group.subscribers.clone()].iter().map(Subscriber::received);
     let received = match group.delivery {
         Delivery::Each => received.min().unwrap_or(0),
         Delivery::One | Delivery::Nobody => received.sum(),
@@ -350,10 +310,7 @@ struct Progress {
 
 impl Progress {
     fn new(now: Instant) -> Self {
-        Progress {
-            value: 0,
-            since: now,
-        }
+        Progress { value: 0, since: now }
     }
 
     fn check(&mut self, now: Instant, value: u64, stalled: impl FnOnce() -> Failure) -> Result<()> {

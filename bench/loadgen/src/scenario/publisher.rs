@@ -92,9 +92,7 @@ impl Publisher {
         let walker = &mut self.walker;
         self.readable = self.link.read(scratch, |bytes| walker.feed(bytes))? == Remains::Maybe;
         if self.walker.messages > 0 {
-            return Err(Failure::Protocol(
-                "a message on a publisher's connection".into(),
-            ));
+            return Err(Failure::Protocol("a message on a publisher's connection".into()));
         }
         while self.pings_answered < self.walker.pings {
             self.pings_answered += 1;

@@ -47,10 +47,7 @@ pub fn run(target: &Target, plan: &RequestPlan, pids: &[u32]) -> Result<Report> 
     report
         .number("seconds", elapsed.as_secs_f64())
         .count("messages", round_trips.len())
-        .number(
-            "per_second",
-            round_trips.len() as f64 / elapsed.as_secs_f64(),
-        )
+        .number("per_second", round_trips.len() as f64 / elapsed.as_secs_f64())
         .number("p50_us", microseconds(0.5))
         .number("p99_us", microseconds(0.99))
         .number("max_us", round_trips.max() as f64 / 1e3)
@@ -76,12 +73,7 @@ impl Exchange {
             epoll.watch(&requester.outlet.link, number)?;
             requesters.push(requester);
         }
-        Ok(Exchange {
-            epoll,
-            responder,
-            requesters,
-            scratch: vec![0; SCRATCH_BYTES],
-        })
+        Ok(Exchange { epoll, responder, requesters, scratch: vec![0; SCRATCH_BYTES] })
     }
 
     /// Waits until the responder's subscription is in force.
@@ -90,10 +82,7 @@ impl Exchange {
         let begin = Instant::now();
         while self.responder.reader.pongs == 0 {
             if begin.elapsed() > STALL_LIMIT {
-                return Err(Failure::Stalled {
-                    delivered: 0,
-                    expected: 0,
-                });
+                return Err(Failure::Stalled { delivered: 0, expected: 0 });
             }
             self.wait()?;
             self.responder.answer(&mut self.scratch)?;
@@ -135,11 +124,9 @@ impl Exchange {
 
     fn wait(&mut self) -> Result<()> {
         let (responder, requesters) = (&mut self.responder, &mut self.requesters);
-        self.epoll.wait(Duration::from_millis(100), |ready| {
-            match requesters.get_mut(ready.token) {
-                Some(requester) => requester.readable |= ready.readable,
-                None => responder.readable |= ready.readable,
-            }
+        self.epoll.wait(Duration::from_millis(100), |ready| match requesters.get_mut(ready.token) {
+            Some(requester) => requester.readable |= ready.readable,
+            None => responder.readable |= ready.readable,
         })
     }
 }
@@ -176,10 +163,7 @@ impl Responder {
         body.extend(wire::payload(size));
         body.extend(b"\r\n");
         Ok(Responder {
-            outlet: Outlet {
-                link,
-                owed: Vec::new(),
-            },
+            outlet: Outlet { link, owed: Vec::new() },
             reader: MessageReader::default(),
             body,
             readable: false,
@@ -192,9 +176,8 @@ impl Responder {
             let (reader, body) = (&mut self.reader, &self.body);
             let remains = link.read(scratch, |bytes| {
                 reader.feed(bytes, |message| {
-                    let reply = message.reply.ok_or_else(|| {
-                        Failure::Protocol("a request without a reply subject".into())
-                    })?;
+                    let reply =
+                        message.reply.ok_or_else(|| Failure::Protocol("a request without a reply subject".into()))?;
                     owed.extend_from_slice(b"PUB ");
                     owed.extend_from_slice(reply.as_bytes());
                     owed.extend_from_slice(body);
@@ -229,10 +212,7 @@ impl Requester {
             .map(|slot| wire::publish_frame(SERVICE, Some(&format!("{inbox}.{slot}")), plan.size))
             .collect();
         Ok(Requester {
-            outlet: Outlet {
-                link,
-                owed: Vec::new(),
-            },
+            outlet: Outlet { link, owed: Vec::new() },
             reader: MessageReader::default(),
             requests,
             begun: vec![None; plan.in_flight],
@@ -250,37 +230,20 @@ impl Requester {
     }
 
     /// Takes replies, starts a new request for each unless `stop`, and returns how many are under way.
-    fn collect(
-        &mut self,
-        scratch: &mut [u8],
-        round_trips: &mut Histogram,
-        stop: bool,
-    ) -> Result<usize> {
+    fn collect(&mut self, scratch: &mut [u8], round_trips: &mut Histogram, stop: bool) -> Result<usize> {
         while self.readable {
             let Outlet { link, owed } = &mut self.outlet;
-            let (reader, requests, begun, size) =
-                (&mut self.reader, &self.requests, &mut self.begun, self.size);
+            let (reader, requests, begun, size) = (&mut self.reader, &self.requests, &mut self.begun, self.size);
             let remains = link.read(scratch, |bytes| {
                 let now = Instant::now();
                 reader.feed(bytes, |message| {
-                    let slot = message
-                        .subject
-                        .rsplit('.')
-                        .next()
-                        .and_then(|slot| slot.parse().ok());
-                    let begun =
-                        slot.and_then(|slot: usize| Some((slot, begun.get_mut(slot)?.take()?)));
+                    let slot = message.subject.rsplit('.').next().and_then(|slot| slot.parse().ok());
+                    let begun = slot.and_then(|slot: usize| Some((slot, begun.get_mut(slot)?.take()?)));
                     let Some((slot, begin)) = begun else {
-                        return Err(Failure::Protocol(format!(
-                            "an unexpected reply on {}",
-                            message.subject
-                        )));
+                        return Err(Failure::Protocol(format!("an unexpected reply on {}", message.subject)));
                     };
                     if message.payload.len() != size {
-                        return Err(Failure::Protocol(format!(
-                            "a reply of {} bytes",
-                            message.payload.len()
-                        )));
+                        return Err(Failure::Protocol(format!("a reply of {} bytes", message.payload.len())));
                     }
                     round_trips.record((now - begin).as_nanos() as u64);
                     if !stop {
@@ -295,9 +258,7 @@ impl Requester {
             }
             if !stop && !self.outlet.owed.is_empty() {
                 let now = Instant::now();
-                self.begun
-                    .iter_mut()
-                    .for_each(|begun| *begun = begun.or(Some(now)));
+                self.begun.iter_mut().for_each(|begun| *begun = begun.or(Some(now)));
             }
             self.outlet.send()?;
         }

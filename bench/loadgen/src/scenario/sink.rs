@@ -14,8 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::link::READ_BYTES;
 use crate::wire::{FrameWalker, Verb};
 
-const INFO: &[u8] =
-    b"INFO {\"server_id\":\"SINK\",\"version\":\"0.0.0\",\"proto\":1,\"max_payload\":1048576}\r\n";
+const INFO: &[u8] = b"INFO {\"server_id\":\"SINK\",\"version\":\"0.0.0\",\"proto\":1,\"max_payload\":1048576}\r\n";
 const LISTENER: usize = usize::MAX;
 /// The sink looks for work this long before it sleeps: otherwise waking it is most of what the generator does.
 const POLL_BEFORE_SLEEP: Duration = Duration::from_micros(50);
@@ -23,10 +22,7 @@ const POLL_BEFORE_SLEEP: Duration = Duration::from_micros(50);
 /// Serves on a port of 127.0.0.1 (0: any free one) for the given time; prints `{"port": N}` when it listens.
 pub fn run(port: u16, size: usize, lifetime: Duration) -> Result<()> {
     let listener = listen(port)?;
-    let port = listener
-        .local_addr()
-        .map_err(Failure::io("local_addr"))?
-        .port();
+    let port = listener.local_addr().map_err(Failure::io("local_addr"))?.port();
     println!("{{\"port\": {port}}}");
     io::stdout().flush().map_err(Failure::io("stdout"))?;
     serve(&listener, size, lifetime)
@@ -34,21 +30,14 @@ pub fn run(port: u16, size: usize, lifetime: Duration) -> Result<()> {
 
 fn listen(port: u16) -> Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(Failure::io("bind"))?;
-    listener
-        .set_nonblocking(true)
-        .map_err(Failure::io("set_nonblocking"))?;
+    listener.set_nonblocking(true).map_err(Failure::io("set_nonblocking"))?;
     Ok(listener)
 }
 
 fn serve(listener: &TcpListener, size: usize, lifetime: Duration) -> Result<()> {
     let mut epoll = Epoll::new()?;
     epoll.watch(listener, LISTENER)?;
-    let mut sink = Sink {
-        size,
-        published: 0,
-        peers: Vec::new(),
-        scratch: vec![0; READ_BYTES],
-    };
+    let mut sink = Sink { size, published: 0, peers: Vec::new(), scratch: vec![0; READ_BYTES] };
     let end = Instant::now() + lifetime;
     let mut last_work = Instant::now();
     loop {
@@ -56,11 +45,7 @@ fn serve(listener: &TcpListener, size: usize, lifetime: Duration) -> Result<()> 
         if now >= end {
             return Ok(());
         }
-        let wait = if now - last_work < POLL_BEFORE_SLEEP {
-            Duration::ZERO
-        } else {
-            Duration::from_millis(200)
-        };
+        let wait = if now - last_work < POLL_BEFORE_SLEEP { Duration::ZERO } else { Duration::from_millis(200) };
         let mut accept = false;
         let mut woken = false;
         let peers = &mut sink.peers;
@@ -94,12 +79,8 @@ struct Sink {
 impl Sink {
     fn accept(&mut self, listener: &TcpListener, epoll: &Epoll) -> Result<()> {
         while let Ok((stream, _)) = listener.accept() {
-            stream
-                .set_nonblocking(true)
-                .map_err(Failure::io("set_nonblocking"))?;
-            stream
-                .set_nodelay(true)
-                .map_err(Failure::io("TCP_NODELAY"))?;
+            stream.set_nonblocking(true).map_err(Failure::io("set_nonblocking"))?;
+            stream.set_nodelay(true).map_err(Failure::io("TCP_NODELAY"))?;
             epoll.watch(&stream, self.peers.len())?;
             self.peers.push(Some(Peer::new(stream, self.size)));
         }
@@ -177,11 +158,8 @@ impl Peer {
         }
         for line in std::mem::take(&mut self.walker.subscriptions) {
             let mut words = line.split_ascii_whitespace().skip(1);
-            let (Some(subject), Some(sid), None) = (words.next(), words.next(), words.next())
-            else {
-                return Err(Failure::Protocol(format!(
-                    "the sink does not serve {line:?}"
-                )));
+            let (Some(subject), Some(sid), None) = (words.next(), words.next(), words.next()) else {
+                return Err(Failure::Protocol(format!("the sink does not serve {line:?}")));
             };
             self.delivery = Some(Delivery {
                 burst: Burst::of_deliveries(subject, sid, self.walker.payload_bytes()),
@@ -197,8 +175,7 @@ impl Peer {
             return Ok(false);
         }
         if let Some(delivery) = &mut self.delivery {
-            let owed = (published - delivery.published_before) * delivery.burst.unit_bytes()
-                - delivery.written;
+            let owed = (published - delivery.published_before) * delivery.burst.unit_bytes() - delivery.written;
             if owed > 0 {
                 let bytes = delivery.burst.from(delivery.written);
                 let bytes = &bytes[..bytes.len().min(owed as usize)];
@@ -239,12 +216,7 @@ mod tests {
     use crate::scenario::topology::Shape;
 
     /// Runs a flow against a sink of its own, in threads of this process.
-    fn flow_against_sink(
-        shape: Shape,
-        publishers: usize,
-        subscribers: usize,
-        size: usize,
-    ) -> Result<String> {
+    fn flow_against_sink(shape: Shape, publishers: usize, subscribers: usize, size: usize) -> Result<String> {
         let listener = listen(0)?;
         let address = listener.local_addr().map_err(Failure::io("local_addr"))?;
         thread::spawn(move || serve(&listener, size, Duration::from_secs(20)));
@@ -257,10 +229,7 @@ mod tests {
             warmup: Duration::from_millis(20),
             window: 1024 * 1024,
         };
-        let target = Target {
-            address,
-            transport: Transport::Tcp,
-        };
+        let target = Target { address, transport: Transport::Tcp };
         flow::run(&target, &plan, &[]).map(|report| report.to_json())
     }
 
@@ -271,17 +240,11 @@ mod tests {
 
     #[test]
     fn every_subscriber_gets_every_message() {
-        for (publishers, subscribers, size) in
-            [(1, 1, 16), (1, 5, 128), (3, 2, 1_024), (1, 2, 65_536)]
-        {
+        for (publishers, subscribers, size) in [(1, 1, 16), (1, 5, 128), (3, 2, 1_024), (1, 2, 65_536)] {
             let report = flow_against_sink(Shape::Fan, publishers, subscribers, size).unwrap();
             let published = figure(&report, "published");
             assert!(published > 0, "{report}");
-            assert_eq!(
-                figure(&report, "messages"),
-                published * subscribers as u64,
-                "{report}"
-            );
+            assert_eq!(figure(&report, "messages"), published * subscribers as u64, "{report}");
         }
     }
 
@@ -296,10 +259,7 @@ mod tests {
     fn messages_that_nobody_asked_for_fail_the_run() {
         // The sink has no subjects: each of the two pairs hears the other one too.
         let failure = flow_against_sink(Shape::Pairs, 2, 2, 128).unwrap_err();
-        assert!(
-            matches!(failure, Failure::Excess { .. } | Failure::Protocol(_)),
-            "{failure}"
-        );
+        assert!(matches!(failure, Failure::Excess { .. } | Failure::Protocol(_)), "{failure}");
     }
 
     #[test]

@@ -16,12 +16,7 @@ pub struct Subscriber {
 impl Subscriber {
     /// A subscriber that has received nothing yet; `subscriptions` are complete protocol lines. Returns when the server
     /// has been told, not when it has answered: see [`Subscriber::confirmed`].
-    pub fn new(
-        mut link: Link,
-        subject_prefix: &str,
-        size: usize,
-        subscriptions: &str,
-    ) -> Result<Self> {
+    pub fn new(mut link: Link, subject_prefix: &str, size: usize, subscriptions: &str) -> Result<Self> {
         link.send_all(subscriptions.as_bytes())?;
         let mut subscriber = Subscriber {
             link,

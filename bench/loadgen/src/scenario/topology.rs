@@ -87,49 +87,22 @@ pub fn plan(shape: Shape, publishers: usize, subscribers: usize) -> Topology {
     }
 }
 
-fn one_group(
-    publishers: usize,
-    subscribers: usize,
-    queue: Option<&'static str>,
-    delivery: Delivery,
-) -> Topology {
+fn one_group(publishers: usize, subscribers: usize, queue: Option<&'static str>, delivery: Delivery) -> Topology {
     let subject = format!("{SUBJECT_PREFIX}all");
-    let subscription = Subscription {
-        subject: subject.clone(),
-        queue,
-        sid: 1,
-    };
+    let subscription = Subscription { subject: subject.clone(), queue, sid: 1 };
     Topology {
         publishers: vec![Subjects::One(subject); publishers],
         subscribers: vec![vec![subscription]; subscribers],
-        groups: vec![Group {
-            publishers: 0..publishers,
-            subscribers: 0..subscribers,
-            delivery,
-        }],
+        groups: vec![Group { publishers: 0..publishers, subscribers: 0..subscribers, delivery }],
     }
 }
 
 fn pairs(count: usize) -> Topology {
-    let subject = |number| {
-        numbered(
-            &format!("{SUBJECT_PREFIX}pair"),
-            number,
-            number_width(count),
-        )
-    };
-    let subscription = |number| Subscription {
-        subject: subject(number),
-        queue: None,
-        sid: 1,
-    };
+    let subject = |number| numbered(&format!("{SUBJECT_PREFIX}pair"), number, number_width(count));
+    let subscription = |number| Subscription { subject: subject(number), queue: None, sid: 1 };
     Topology {
-        publishers: (0..count)
-            .map(|number| Subjects::One(subject(number)))
-            .collect(),
-        subscribers: (0..count)
-            .map(|number| vec![subscription(number)])
-            .collect(),
+        publishers: (0..count).map(|number| Subjects::One(subject(number))).collect(),
+        subscribers: (0..count).map(|number| vec![subscription(number)]).collect(),
         groups: (0..count)
             .map(|number| Group {
                 publishers: number..number + 1,
@@ -158,11 +131,7 @@ fn subjects(publishers: usize, count: usize) -> Topology {
     Topology {
         publishers: vec![Subjects::Numbered(count); publishers],
         subscribers: (0..connections).map(subscriptions).collect(),
-        groups: vec![Group {
-            publishers: 0..publishers,
-            subscribers: 0..connections,
-            delivery: Delivery::One,
-        }],
+        groups: vec![Group { publishers: 0..publishers, subscribers: 0..connections, delivery: Delivery::One }],
     }
 }
 
@@ -173,22 +142,13 @@ mod tests {
     #[test]
     fn every_numbered_subject_is_subscribed_to_exactly_once() {
         let topology = plan(Shape::Subjects, 1, 10_000);
-        let mut seen: Vec<_> = topology
-            .subscribers
-            .iter()
-            .flatten()
-            .map(|one| one.subject.clone())
-            .collect();
+        let mut seen: Vec<_> = topology.subscribers.iter().flatten().map(|one| one.subject.clone()).collect();
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), 10_000);
         assert_eq!(topology.subscribers.len(), SUBJECT_CONNECTIONS);
-        let lengths: Vec<_> = topology
-            .subscribers
-            .iter()
-            .flatten()
-            .map(|one| one.subject.len() + one.sid.to_string().len())
-            .collect();
+        let lengths: Vec<_> =
+            topology.subscribers.iter().flatten().map(|one| one.subject.len() + one.sid.to_string().len()).collect();
         assert!(lengths.iter().all(|length| *length == lengths[0]));
     }
 
@@ -207,10 +167,7 @@ mod tests {
         assert_eq!(plan(Shape::Fan, 1, 16).groups[0].delivery, Delivery::Each);
         let queue = plan(Shape::Queue, 1, 8);
         assert_eq!(queue.groups[0].delivery, Delivery::One);
-        assert!(queue
-            .subscribers
-            .iter()
-            .all(|one| one[0].queue == Some("workers")));
+        assert!(queue.subscribers.iter().all(|one| one[0].queue == Some("workers")));
         assert!(plan(Shape::Pub, 1, 5).subscribers.is_empty());
     }
 }

@@ -89,7 +89,16 @@ impl<'de> Visitor<'de> for Members {
 /// Members count in any case (reference: wire protocol 0.3), and some letters fold into others.
 fn is_other_spelling(key: &str) -> bool {
     const KNOWN: [&str; 11] = [
-        "verbose", "pedantic", "echo", "headers", "no_responders", "tls_required", "protocol", "name", "lang", "version",
+        "verbose",
+        "pedantic",
+        "echo",
+        "headers",
+        "no_responders",
+        "tls_required",
+        "protocol",
+        "name",
+        "lang",
+        "version",
         "new_account",
     ];
     !key.is_ascii() || KNOWN.iter().chain(&CREDENTIALS).any(|known| known.eq_ignore_ascii_case(key))
@@ -141,9 +150,20 @@ mod tests {
     #[test]
     fn everything_unusual_goes_up() {
         let unusual: [&[u8]; 14] = [
-            br#"{"user":"a"}"#, br#"{"auth_token":"x"}"#, br#"{"protocol":2}"#, br#"{"Verbose":true}"#,
-            br#"{"no_responders":true}"#, br#"{"verbose":1}"#, br#"{"name":null}"#, b"{", b"", b"null", b"[]",
-            br#"{"new_account":true}"#, br#"{"account":"x"}"#, br#"{} x"#,
+            br#"{"user":"a"}"#,
+            br#"{"auth_token":"x"}"#,
+            br#"{"protocol":2}"#,
+            br#"{"Verbose":true}"#,
+            br#"{"no_responders":true}"#,
+            br#"{"verbose":1}"#,
+            br#"{"name":null}"#,
+            b"{",
+            b"",
+            b"null",
+            b"[]",
+            br#"{"new_account":true}"#,
+            br#"{"account":"x"}"#,
+            br#"{} x"#,
         ];
         for json in unusual {
             assert_eq!(read(json, true), None, "{}", String::from_utf8_lossy(json));

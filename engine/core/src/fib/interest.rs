@@ -55,7 +55,15 @@ impl Interest {
         let hash = seeded(seed);
         let mut nodes = Slab::default();
         let root = nodes.insert(Node::new(hash.clone()));
-        Self { literals: BytesMap::with_hasher(hash.clone()), lists: Slab::default(), nodes, root, hash, count: 0, inserts: 0 }
+        Self {
+            literals: BytesMap::with_hasher(hash.clone()),
+            lists: Slab::default(),
+            nodes,
+            root,
+            hash,
+            count: 0,
+            inserts: 0,
+        }
     }
 
     /// How many subscriptions there are.
@@ -111,7 +119,8 @@ impl Interest {
     }
 
     fn child_of(&mut self, node: u32, token: &[u8]) -> u32 {
-        let known = self.nodes.get(node).and_then(|n| if token == b"*" { n.any } else { n.children.get(token).copied() });
+        let known =
+            self.nodes.get(node).and_then(|n| if token == b"*" { n.any } else { n.children.get(token).copied() });
         if let Some(child) = known {
             return child;
         }

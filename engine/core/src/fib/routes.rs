@@ -53,7 +53,9 @@ impl Route {
     /// Roughly the memory that the route takes.
     fn bytes(&self) -> usize {
         let targets = self.plain.len() + self.queues.iter().map(|q| q.members.len()).sum::<usize>();
-        targets * std::mem::size_of::<Target>() + self.queues.len() * std::mem::size_of::<QueueRoute>() + self.prefixes.len()
+        targets * std::mem::size_of::<Target>()
+            + self.queues.len() * std::mem::size_of::<QueueRoute>()
+            + self.prefixes.len()
     }
 
     /// True when nobody receives the subject.
@@ -77,7 +79,15 @@ pub struct Routes {
 impl Routes {
     /// Remembers routes until they take `bytes_max` bytes; then it starts afresh.
     pub fn new(seed: u64, bytes_max: usize) -> Self {
-        Self { by_subject: BytesMap::with_hasher(seeded(seed)), routes: Slab::default(), stamp: 1, bytes: 0, bytes_max, matches: 0, hits: 0 }
+        Self {
+            by_subject: BytesMap::with_hasher(seeded(seed)),
+            routes: Slab::default(),
+            stamp: 1,
+            bytes: 0,
+            bytes_max,
+            matches: 0,
+            hits: 0,
+        }
     }
 
     /// Changes whenever any remembered route was forgotten.

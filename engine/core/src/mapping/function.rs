@@ -80,24 +80,13 @@ pub(super) fn parse_token(token: &[u8]) -> Result<Function<'_>, TransformError> 
     let few = || TransformError::NotEnoughArguments(token.to_vec());
     let many = || TransformError::TooManyArguments(token.to_vec());
     let index = |text: &[u8]| integer(text.trim_ascii()).ok_or_else(bad);
-    let number = |text: &[u8]| {
-        index(text).and_then(|n| {
-            if n > i64::from(i32::MAX) {
-                Err(bad())
-            } else {
-                Ok(n)
-            }
-        })
-    };
+    let number = |text: &[u8]| index(text).and_then(|n| if n > i64::from(i32::MAX) { Err(bad()) } else { Ok(n) });
     let size = |text: &[u8]| index(text).and_then(|n| i32::try_from(n).map_err(|_| bad()));
     match (name, arguments) {
         (Name::Wildcard, [b""]) => Err(few()),
         (Name::Wildcard, [n]) => Ok(Function::Wildcard(index(n)?)),
         (Name::Partition, [n, tokens @ ..]) => {
-            let tokens = tokens
-                .iter()
-                .map(|text| index(text))
-                .collect::<Result<_, _>>()?;
+            let tokens = tokens.iter().map(|text| index(text)).collect::<Result<_, _>>()?;
             // Negative numbers count as the unsigned ones of the same 32 bits.
             Ok(Function::Partition(number(n)? as u32, tokens))
         }
@@ -112,11 +101,7 @@ pub(super) fn parse_token(token: &[u8]) -> Result<Function<'_>, TransformError> 
             }
             Ok(Function::Split(n, separator))
         }
-        (Name::Cut(cut), [n, k]) => Ok(Function::Cut(
-            index(n)?,
-            cut,
-            usize::try_from(size(k)?).unwrap_or(0),
-        )),
+        (Name::Cut(cut), [n, k]) => Ok(Function::Cut(index(n)?, cut, usize::try_from(size(k)?).unwrap_or(0))),
         (Name::Partition, []) => Err(few()),
         (Name::Wildcard | Name::Split | Name::Cut(_), _) => Err(many()),
     }
@@ -139,15 +124,10 @@ fn find_call(token: &[u8]) -> Option<(Name, &[u8])> {
     NAMES.iter().find_map(|&(words, name)| {
         let arguments = (0..token.len()).find_map(|start| {
             let rest = token.get(start..)?.strip_prefix(b"{{")?.trim_ascii_start();
-            let rest = strip_words(rest, words)?
-                .trim_ascii_start()
-                .strip_prefix(b"(")?;
+            let rest = strip_words(rest, words)?.trim_ascii_start().strip_prefix(b"(")?;
             let arguments = (0..rest.len()).rev().find_map(|end| {
                 let (head, tail) = rest.split_at(end);
-                tail.strip_prefix(b")")?
-                    .trim_ascii_start()
-                    .strip_prefix(b"}}")
-                    .and(Some(head))
+                tail.strip_prefix(b")")?.trim_ascii_start().strip_prefix(b"}}").and(Some(head))
             })?;
             (!arguments.contains(&b'\n')).then_some(arguments)
         })?;
@@ -159,8 +139,6 @@ fn strip_words<'a>(text: &'a [u8], words: &[&str]) -> Option<&'a [u8]> {
     words.iter().try_fold(text, |text, word| {
         let (initial, others) = word.as_bytes().split_first()?;
         let (have, rest) = text.split_first()?;
-        have.eq_ignore_ascii_case(initial)
-            .then_some(rest)?
-            .strip_prefix(others)
+        have.eq_ignore_ascii_case(initial).then_some(rest)?.strip_prefix(others)
     })
 }

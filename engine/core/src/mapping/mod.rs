@@ -123,10 +123,7 @@ impl Mappings {
         let mut mappings = Self::default();
         for spec in specs {
             let choices = compile_choices(spec, cluster)?;
-            let make = || Mapping {
-                source: spec.source.clone(),
-                choices: Vec::new(),
-            };
+            let make = || Mapping { source: spec.source.clone(), choices: Vec::new() };
             match mappings.table.entry(&spec.source, make) {
                 Some(mapping) => mapping.choices = choices,
                 None => return Err(MappingError::Source(spec.source.clone())),
@@ -147,26 +144,13 @@ impl Mappings {
     }
 
     /// Maps `subject` and writes the result to `out`. `roll` is uniform in 0..100; `random(n)` gives 0 to n-1.
-    pub fn apply(
-        &self,
-        subject: &[u8],
-        roll: u32,
-        random: &mut dyn FnMut(u32) -> u32,
-        out: &mut Vec<u8>,
-    ) -> Mapped {
+    pub fn apply(&self, subject: &[u8], roll: u32, random: &mut dyn FnMut(u32) -> u32, out: &mut Vec<u8>) -> Mapped {
         let Some(mapping) = self.find(subject) else {
             return Mapped::Unchanged;
         };
         let roll = roll % u32::from(WEIGHT_MAX);
-        match mapping
-            .choices
-            .iter()
-            .find(|choice| roll < u32::from(choice.below))
-        {
-            Some(Choice {
-                to: Some(transform),
-                ..
-            }) => {
+        match mapping.choices.iter().find(|choice| roll < u32::from(choice.below)) {
+            Some(Choice { to: Some(transform), .. }) => {
                 transform.apply(subject, random, out);
                 if out.len() > MAPPED_BYTES_MAX {
                     return Mapped::Dropped;
@@ -200,21 +184,9 @@ fn compile_choices(spec: &MappingSpec, cluster: &[u8]) -> Result<Vec<Choice>, Ma
     let mut totals = HashMap::<&[u8], u8>::new();
     let mut transforms = Vec::new();
     for (at, destination) in spec.destinations.iter().enumerate() {
-        let DestinationSpec {
-            subject,
-            weight,
-            cluster,
-        } = destination;
-        if spec
-            .destinations
-            .iter()
-            .take(at)
-            .any(|earlier| earlier.subject == *subject)
-        {
-            return Err(MappingError::Duplicate {
-                source: source(),
-                destination: subject.clone(),
-            });
+        let DestinationSpec { subject, weight, cluster } = destination;
+        if spec.destinations.iter().take(at).any(|earlier| earlier.subject == *subject) {
+            return Err(MappingError::Duplicate { source: source(), destination: subject.clone() });
         }
         if *weight > WEIGHT_MAX {
             return Err(MappingError::Weight(source()));
@@ -224,12 +196,10 @@ fn compile_choices(spec: &MappingSpec, cluster: &[u8]) -> Result<Vec<Choice>, Ma
         if *total > WEIGHT_MAX {
             return Err(MappingError::TotalWeight(source()));
         }
-        let transform = Transform::compile(&spec.source, subject).map_err(|error| {
-            MappingError::Destination {
-                source: source(),
-                destination: subject.clone(),
-                error,
-            }
+        let transform = Transform::compile(&spec.source, subject).map_err(|error| MappingError::Destination {
+            source: source(),
+            destination: subject.clone(),
+            error,
         })?;
         transforms.push((cluster.as_slice(), *weight, transform));
     }
@@ -239,20 +209,11 @@ fn compile_choices(spec: &MappingSpec, cluster: &[u8]) -> Result<Vec<Choice>, Ma
     let mut choices = Vec::new();
     for (_, weight, transform) in transforms.into_iter().filter(|(of, ..)| *of == group) {
         below += weight;
-        choices.push(Choice {
-            below,
-            to: Some(transform),
-        });
+        choices.push(Choice { below, to: Some(transform) });
     }
-    let lists_itself = spec
-        .destinations
-        .iter()
-        .any(|destination| destination.subject == spec.source);
+    let lists_itself = spec.destinations.iter().any(|destination| destination.subject == spec.source);
     if below < WEIGHT_MAX && !lists_itself {
-        choices.push(Choice {
-            below: WEIGHT_MAX,
-            to: None,
-        });
+        choices.push(Choice { below: WEIGHT_MAX, to: None });
     }
     Ok(choices)
 }

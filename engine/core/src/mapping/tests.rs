@@ -45,56 +45,31 @@ fn result(mappings: &Mappings, subject: &str, roll: u32) -> Option<String> {
 #[test]
 fn subjects_are_mapped_as_recorded() {
     for row in rows(include_str!("../../../../spec/subjects/mappings.txt"), 4) {
-        let [source, destination, published, want] = row[..] else {
-            unreachable!()
-        };
+        let [source, destination, published, want] = row[..] else { unreachable!() };
         let mappings = compile(&[spec(source, &[(destination, 100, "")])]);
-        assert_eq!(
-            result(&mappings, published, 0).as_deref(),
-            Some(want),
-            "{row:?}"
-        );
+        assert_eq!(result(&mappings, published, 0).as_deref(), Some(want), "{row:?}");
     }
 }
 
 #[test]
 fn destinations_are_judged_as_recorded() {
-    for row in rows(
-        include_str!("../../../../spec/subjects/mapping_destinations.txt"),
-        3,
-    ) {
-        let [source, destination, want] = row[..] else {
-            unreachable!()
-        };
+    for row in rows(include_str!("../../../../spec/subjects/mapping_destinations.txt"), 3) {
+        let [source, destination, want] = row[..] else { unreachable!() };
         let compiled = Mappings::compile(&[spec(source, &[(destination, 100, "")])], b"");
-        assert_eq!(
-            compiled.map_or_else(|error| error.to_string(), |_| String::new()),
-            want,
-            "{row:?}"
-        );
+        assert_eq!(compiled.map_or_else(|error| error.to_string(), |_| String::new()), want, "{row:?}");
     }
 }
 
 #[test]
 fn weights_share_out_as_recorded() {
     for row in rows(include_str!("../../../../spec/subjects/weights.txt"), 4) {
-        let [source, destinations, cluster, outcome] = row[..] else {
-            unreachable!()
-        };
+        let [source, destinations, cluster, outcome] = row[..] else { unreachable!() };
         let listed: Vec<Vec<u8>> = items(destinations);
-        let listed: Vec<Vec<&str>> = listed
-            .iter()
-            .map(|item| std::str::from_utf8(item).unwrap().split(' ').collect())
-            .collect();
+        let listed: Vec<Vec<&str>> =
+            listed.iter().map(|item| std::str::from_utf8(item).unwrap().split(' ').collect()).collect();
         let listed: Vec<(&str, u8, &str)> = listed
             .iter()
-            .map(|words| {
-                (
-                    words[0],
-                    words[1].parse().unwrap(),
-                    words.get(2).copied().unwrap_or(""),
-                )
-            })
+            .map(|words| (words[0], words[1].parse().unwrap(), words.get(2).copied().unwrap_or("")))
             .collect();
         let mappings = Mappings::compile(&[spec(source, &listed)], cluster.as_bytes()).unwrap();
         let published = source.replace(['*', '>'], "x");
@@ -144,11 +119,7 @@ fn the_most_specific_source_wins_and_the_result_is_not_mapped_again() {
         ("a.>", "full.>"),
         ("a..b", "a..b"),
     ] {
-        assert_eq!(
-            result(&mappings, subject, 0).as_deref(),
-            Some(want),
-            "{subject}"
-        );
+        assert_eq!(result(&mappings, subject, 0).as_deref(), Some(want), "{subject}");
     }
 }
 
@@ -160,33 +131,14 @@ fn a_source_given_twice_counts_as_given_last() {
 
 #[test]
 fn errors_of_lists_are_named() {
-    let text = |source, destinations| {
-        Mappings::compile(&[spec(source, destinations)], b"")
-            .unwrap_err()
-            .to_string()
-    };
-    assert_eq!(
-        text("a", &[("b", 60, ""), ("c", 60, "")]),
-        "total weight needs to be <= 100"
-    );
-    assert_eq!(
-        text("a", &[("b", 60, "X"), ("c", 60, "X")]),
-        "total weight needs to be <= 100"
-    );
-    assert_eq!(
-        text("a", &[("b", 101, "")]),
-        "individual weights need to be <= 100"
-    );
-    assert_eq!(
-        text("a", &[("b", 60, ""), ("b", 40, "X")]),
-        "duplicate entry for \"b\""
-    );
+    let text = |source, destinations| Mappings::compile(&[spec(source, destinations)], b"").unwrap_err().to_string();
+    assert_eq!(text("a", &[("b", 60, ""), ("c", 60, "")]), "total weight needs to be <= 100");
+    assert_eq!(text("a", &[("b", 60, "X"), ("c", 60, "X")]), "total weight needs to be <= 100");
+    assert_eq!(text("a", &[("b", 101, "")]), "individual weights need to be <= 100");
+    assert_eq!(text("a", &[("b", 60, ""), ("b", 40, "X")]), "duplicate entry for \"b\"");
     assert_eq!(text("a..b", &[]), "subject \"a..b\" is not a valid subject");
     assert_eq!(text("a.*", &[("b.*", 10, "")]), "invalid subject");
-    assert_eq!(
-        text("a", &[("", 10, "")]),
-        "invalid mapping destination: invalid transform"
-    );
+    assert_eq!(text("a", &[("", 10, "")]), "invalid mapping destination: invalid transform");
     assert!(Mappings::compile(&[spec("a", &[("b", 60, "X"), ("c", 60, "")])], b"").is_ok());
 }
 
@@ -203,10 +155,7 @@ fn random_asks_for_a_number_below_its_bound() {
         },
         &mut out,
     );
-    assert_eq!(
-        (out.as_slice(), asked.as_slice()),
-        (&b"b.6.x.0"[..], &[7][..])
-    );
+    assert_eq!((out.as_slice(), asked.as_slice()), (&b"b.6.x.0"[..], &[7][..]));
 }
 
 #[test]
@@ -228,49 +177,22 @@ fn an_overlong_result_is_dropped() {
     let slices = vec!["{{slicefromleft(1,1)}}"; 200].join(".");
     let mappings = compile(&[spec("a.*", &[(&slices, 100, "")])]);
     assert_eq!(map(&mappings, "a.xyz", 0).0, Mapped::To);
-    assert_eq!(
-        map(&mappings, &format!("a.{}", "x".repeat(4_000)), 0).0,
-        Mapped::Dropped
-    );
+    assert_eq!(map(&mappings, &format!("a.{}", "x".repeat(4_000)), 0).0, Mapped::Dropped);
     let long = vec!["x"; subject::TOKENS_MAX + 1].join(".");
-    assert!(
-        Transform::compile(b"a", long.as_bytes()).is_err()
-            && Transform::compile(long.as_bytes(), b"a").is_err()
-    );
+    assert!(Transform::compile(b"a", long.as_bytes()).is_err() && Transform::compile(long.as_bytes(), b"a").is_err());
 }
 
 #[test]
 fn a_transform_that_only_moves_wildcards_can_be_reversed() {
     let forth = Transform::compile(b"a.*.b.*.>", b"$2.c.{{wildcard(1)}}.>").unwrap();
-    assert!(
-        forth.matches(b"a.x.b.y.z") && !forth.matches(b"a.x.b.y") && !forth.matches(b"a.>.b.y.z")
-    );
-    assert_eq!(
-        forth.destination_pattern().as_deref(),
-        Some(&b"*.c.*.>"[..])
-    );
+    assert!(forth.matches(b"a.x.b.y.z") && !forth.matches(b"a.x.b.y") && !forth.matches(b"a.>.b.y.z"));
+    assert_eq!(forth.destination_pattern().as_deref(), Some(&b"*.c.*.>"[..]));
     let back = forth.reversed().unwrap();
     let mut out = Vec::new();
     back.apply(b"y.c.x.z.z", &mut no_chance, &mut out);
-    assert_eq!(
-        (back.source(), out.as_slice()),
-        (&b"*.c.*.>"[..], &b"a.x.b.y.z.z"[..])
-    );
-    for destination in [
-        "b",
-        "b.$1.$1.$2",
-        "b.$1",
-        "b.$1.{{left(2,1)}}",
-        "b.{{random(3)}}.$1.$2",
-        "b.$1.$0",
-    ] {
-        assert!(
-            Transform::compile(b"a.*.*", destination.as_bytes())
-                .unwrap()
-                .reversed()
-                .is_none(),
-            "{destination}"
-        );
+    assert_eq!((back.source(), out.as_slice()), (&b"*.c.*.>"[..], &b"a.x.b.y.z.z"[..]));
+    for destination in ["b", "b.$1.$1.$2", "b.$1", "b.$1.{{left(2,1)}}", "b.{{random(3)}}.$1.$2", "b.$1.$0"] {
+        assert!(Transform::compile(b"a.*.*", destination.as_bytes()).unwrap().reversed().is_none(), "{destination}");
     }
     let split = Transform::compile(b"a.*", b"{{split(1,-)}}").unwrap();
     assert_eq!(split.destination_pattern(), None);
@@ -285,11 +207,7 @@ fn pattern() -> impl Strategy<Value = String> {
 }
 
 fn published() -> impl Strategy<Value = String> {
-    prop::collection::vec(
-        prop::sample::select(vec!["a", "b", "c", "*", ">", ""]),
-        1..5,
-    )
-    .prop_map(|t| t.join("."))
+    prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "*", ">", ""]), 1..5).prop_map(|t| t.join("."))
 }
 
 /// 0 for a literal token, 1 for `*`, 2 for `>`.

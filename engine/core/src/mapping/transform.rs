@@ -34,25 +34,15 @@ impl fmt::Display for TransformError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, token) = match self {
             Self::BadSubject => return f.write_str("invalid subject"),
-            Self::BadToken(None) => {
-                return f.write_str("invalid mapping destination: invalid transform")
-            }
+            Self::BadToken(None) => return f.write_str("invalid mapping destination: invalid transform"),
             Self::BadToken(Some(token)) => ("invalid transform", token),
             Self::UnknownFunction(token) => ("unknown function", token),
             Self::IndexOutOfRange(token, _) => ("wildcard index out of range", token),
-            Self::NotEnoughArguments(token) => {
-                ("not enough arguments passed to the function", token)
-            }
+            Self::NotEnoughArguments(token) => ("not enough arguments passed to the function", token),
             Self::TooManyArguments(token) => ("too many arguments passed to the function", token),
-            Self::BadArgument(token) => {
-                ("function argument is invalid or in the wrong format", token)
-            }
+            Self::BadArgument(token) => ("function argument is invalid or in the wrong format", token),
         };
-        write!(
-            f,
-            "invalid mapping destination: {what} in {}",
-            String::from_utf8_lossy(token)
-        )?;
+        write!(f, "invalid mapping destination: {what} in {}", String::from_utf8_lossy(token))?;
         match self {
             Self::IndexOutOfRange(_, Some(index)) => write!(f, ": [{index}]"),
             _ => Ok(()),
@@ -106,10 +96,7 @@ impl Transform {
                 piece => pieces.push(piece),
             }
         }
-        Ok(Self {
-            source: source.to_vec(),
-            pieces,
-        })
+        Ok(Self { source: source.to_vec(), pieces })
     }
 
     /// The source pattern.
@@ -130,14 +117,9 @@ impl Transform {
                 Piece::Bytes(bytes) => out.extend_from_slice(bytes),
                 Piece::Token(at) => out.extend_from_slice(token_at(subject, *at)),
                 Piece::Rest(at) => out.extend_from_slice(rest_from(subject, *at)),
-                Piece::Partition(parts, None) => {
-                    write_number(partition(*parts, [subject].into_iter()), out)
-                }
+                Piece::Partition(parts, None) => write_number(partition(*parts, [subject].into_iter()), out),
                 Piece::Partition(parts, Some(tokens)) => {
-                    write_number(
-                        partition(*parts, tokens.iter().map(|&at| token_at(subject, at))),
-                        out,
-                    );
+                    write_number(partition(*parts, tokens.iter().map(|&at| token_at(subject, at))), out);
                 }
                 Piece::Random(n) => write_number(if *n == 0 { 0 } else { random(*n) }, out),
                 Piece::Split(at, separator) => write_split(token_at(subject, *at), separator, out),
@@ -224,10 +206,7 @@ struct Places {
 
 impl Places {
     fn of(source: &[u8]) -> Self {
-        let mut places = Self {
-            stars: Vec::new(),
-            full: None,
-        };
+        let mut places = Self { stars: Vec::new(), full: None };
         for (at, token) in subject::tokens(source).enumerate() {
             match token {
                 b"*" => places.stars.push(at),
@@ -250,41 +229,26 @@ impl Places {
         }
         match usize::try_from(index) {
             Ok(0) | Err(_) => Ok(0),
-            Ok(n) => self
-                .stars
-                .get(n - 1)
-                .copied()
-                .map_or_else(|| out_of_range(Some(index)), Ok),
+            Ok(n) => self.stars.get(n - 1).copied().map_or_else(|| out_of_range(Some(index)), Ok),
         }
     }
 
     fn piece(&self, token: &[u8]) -> Result<Piece, TransformError> {
         if token == b">" {
-            return Ok(self
-                .full
-                .map_or_else(|| Piece::Bytes(token.to_vec()), Piece::Rest));
+            return Ok(self.full.map_or_else(|| Piece::Bytes(token.to_vec()), Piece::Rest));
         }
         Ok(match function::parse_token(token)? {
             Function::Literal => Piece::Bytes(token.to_vec()),
             Function::Wildcard(index) => Piece::Token(self.find(index, token)?),
             // nats-server hashes nothing when the source has no wildcard; peers must agree on the partition.
-            Function::Partition(parts, _) if self.is_literal() => {
-                Piece::Partition(parts, Some(Vec::new()))
-            }
-            Function::Partition(parts, indexes) if indexes.is_empty() => {
-                Piece::Partition(parts, None)
-            }
+            Function::Partition(parts, _) if self.is_literal() => Piece::Partition(parts, Some(Vec::new())),
+            Function::Partition(parts, indexes) if indexes.is_empty() => Piece::Partition(parts, None),
             Function::Partition(parts, indexes) => {
-                let tokens = indexes
-                    .iter()
-                    .map(|&index| self.find(index, token))
-                    .collect::<Result<_, _>>()?;
+                let tokens = indexes.iter().map(|&index| self.find(index, token)).collect::<Result<_, _>>()?;
                 Piece::Partition(parts, Some(tokens))
             }
             Function::Random(n) => Piece::Random(n),
-            Function::Split(index, separator) => {
-                Piece::Split(self.find(index, token)?, separator.to_vec())
-            }
+            Function::Split(index, separator) => Piece::Split(self.find(index, token)?, separator.to_vec()),
             Function::Cut(index, cut, size) => Piece::Cut(self.find(index, token)?, cut, size),
         })
     }
@@ -368,9 +332,7 @@ fn write_split(token: &[u8], separator: &[u8], out: &mut Vec<u8>) {
 fn characters(token: &[u8]) -> impl Iterator<Item = &[u8]> {
     token.utf8_chunks().flat_map(|chunk| {
         let valid = chunk.valid();
-        let characters = valid
-            .char_indices()
-            .filter_map(|(at, c)| valid.as_bytes().get(at..at + c.len_utf8()));
+        let characters = valid.char_indices().filter_map(|(at, c)| valid.as_bytes().get(at..at + c.len_utf8()));
         characters.chain(chunk.invalid().chunks(1))
     })
 }

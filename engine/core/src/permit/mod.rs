@@ -40,16 +40,8 @@ impl ResponseSpec {
     /// Zeros become the defaults.
     fn filled(self) -> Self {
         Self {
-            max_msgs: if self.max_msgs == 0 {
-                RESPONSES_MAX_DEFAULT
-            } else {
-                self.max_msgs
-            },
-            expires_ns: if self.expires_ns == 0 {
-                RESPONSES_EXPIRES_NS_DEFAULT
-            } else {
-                self.expires_ns
-            },
+            max_msgs: if self.max_msgs == 0 { RESPONSES_MAX_DEFAULT } else { self.max_msgs },
+            expires_ns: if self.expires_ns == 0 { RESPONSES_EXPIRES_NS_DEFAULT } else { self.expires_ns },
         }
     }
 }
@@ -102,22 +94,14 @@ pub struct Permit {
 impl Permit {
     /// Compiles the lists. With `responses` and no publish allow list, nothing but answers may be published.
     pub fn compile(spec: &PermitSpec) -> Result<Self, PermitError> {
-        let mut publish_allow = spec
-            .publish_allow
-            .as_deref()
-            .map(Rules::of_subjects)
-            .transpose()?;
+        let mut publish_allow = spec.publish_allow.as_deref().map(Rules::of_subjects).transpose()?;
         if spec.responses.is_some() {
             publish_allow.get_or_insert_with(Rules::default);
         }
         Ok(Self {
             publish_allow,
             publish_deny: Rules::of_subjects(&spec.publish_deny)?,
-            subscribe_allow: spec
-                .subscribe_allow
-                .as_deref()
-                .map(Rules::of_subscriptions)
-                .transpose()?,
+            subscribe_allow: spec.subscribe_allow.as_deref().map(Rules::of_subscriptions).transpose()?,
             subscribe_deny: Rules::of_subscriptions(&spec.subscribe_deny)?,
             responses: spec.responses.map(ResponseSpec::filled),
         })
@@ -126,10 +110,7 @@ impl Permit {
     /// May the (mapped) `subject` be published to? When not, [`Replies::take`] may still allow it.
     #[inline]
     pub fn can_publish(&self, subject: &[u8]) -> bool {
-        self.publish_allow
-            .as_ref()
-            .is_none_or(|allow| allow.has(subject))
-            && !self.publish_deny.has(subject)
+        self.publish_allow.as_ref().is_none_or(|allow| allow.has(subject)) && !self.publish_deny.has(subject)
     }
 
     /// May this subscription be made, or stay after a reload? The tokens of `subject` are taken literally: an entry must
@@ -139,11 +120,7 @@ impl Permit {
         if let Some(allow) = &self.subscribe_allow {
             let found = allow.find(subject, queue);
             // Queue-qualified entries narrow what a plain entry would allow to queue subscriptions.
-            let allowed = if queue.is_some() && found.queue_rules {
-                found.queue
-            } else {
-                found.plain
-            };
+            let allowed = if queue.is_some() && found.queue_rules { found.queue } else { found.plain };
             if !allowed {
                 return false;
             }

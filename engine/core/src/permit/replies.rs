@@ -74,16 +74,8 @@ impl Replies {
         self.bytes += reply.len();
         self.held_bytes += reply.len();
         self.order.push_back((Arc::clone(&key), noted));
-        self.open.insert(
-            key,
-            Open {
-                left,
-                until_ns,
-                noted,
-            },
-        );
-        if self.order.len() > self.sweep_at.max(SWEEP_MIN)
-            || self.held_bytes > self.sweep_at_bytes.max(SWEEP_MIN_BYTES)
+        self.open.insert(key, Open { left, until_ns, noted });
+        if self.order.len() > self.sweep_at.max(SWEEP_MIN) || self.held_bytes > self.sweep_at_bytes.max(SWEEP_MIN_BYTES)
         {
             self.sweep(now_ns);
         }
@@ -140,11 +132,7 @@ impl Replies {
             return;
         };
         self.held_bytes = self.held_bytes.saturating_sub(reply.len());
-        if self
-            .open
-            .get(&reply)
-            .is_some_and(|open| open.noted == noted)
-        {
+        if self.open.get(&reply).is_some_and(|open| open.noted == noted) {
             self.open.remove(&reply);
             self.bytes = self.bytes.saturating_sub(reply.len());
         }

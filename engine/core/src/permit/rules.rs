@@ -45,9 +45,7 @@ impl Rules {
     pub fn of_subscriptions(entries: &[Vec<u8>]) -> Result<Self, PermitError> {
         let mut rules = Self::default();
         for entry in entries {
-            let mut fields = entry
-                .split(u8::is_ascii_whitespace)
-                .filter(|field| !field.is_empty());
+            let mut fields = entry.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
             match (fields.next(), fields.next(), fields.next()) {
                 (Some(subject), Some(queue), None) => rules.insert(subject, Some(queue))?,
                 _ => rules.insert(entry, None)?,
@@ -61,9 +59,7 @@ impl Rules {
             return Err(PermitError::Subject(entry.to_vec()));
         };
         match queue {
-            Some(queue) if !subject::is_valid(queue) => {
-                return Err(PermitError::Queue(queue.to_vec()))
-            }
+            Some(queue) if !subject::is_valid(queue) => return Err(PermitError::Queue(queue.to_vec())),
             Some(queue) => rule.queues.push(queue.into()),
             None => rule.plain = true,
         }
@@ -89,10 +85,7 @@ impl Rules {
             found.plain |= rule.plain;
             found.queue_rules |= !rule.queues.is_empty();
             if let Some(queue) = queue {
-                found.queue |= rule
-                    .queues
-                    .iter()
-                    .any(|pattern| subject::covers(pattern, queue));
+                found.queue |= rule.queues.iter().any(|pattern| subject::covers(pattern, queue));
             }
             false
         });
@@ -101,8 +94,6 @@ impl Rules {
 
     /// Could some entry match a subject that the subscription `pattern` matches too?
     pub fn overlaps(&self, pattern: &[u8]) -> bool {
-        self.subjects
-            .iter()
-            .any(|entry| subject::overlap(entry, pattern))
+        self.subjects.iter().any(|entry| subject::overlap(entry, pattern))
     }
 }

@@ -6,51 +6,31 @@ use super::*;
 use crate::vectors::{items, rows, truth};
 
 fn list(entries: &[&str]) -> Vec<Vec<u8>> {
-    entries
-        .iter()
-        .map(|entry| entry.as_bytes().to_vec())
-        .collect()
+    entries.iter().map(|entry| entry.as_bytes().to_vec()).collect()
 }
 
 fn publish(allow: Option<&[&str]>, deny: &[&str]) -> Permit {
-    let spec = PermitSpec {
-        publish_allow: allow.map(list),
-        publish_deny: list(deny),
-        ..PermitSpec::default()
-    };
+    let spec = PermitSpec { publish_allow: allow.map(list), publish_deny: list(deny), ..PermitSpec::default() };
     Permit::compile(&spec).unwrap()
 }
 
 fn subscribe(allow: Option<&[&str]>, deny: &[&str]) -> Permit {
-    let spec = PermitSpec {
-        subscribe_allow: allow.map(list),
-        subscribe_deny: list(deny),
-        ..PermitSpec::default()
-    };
+    let spec = PermitSpec { subscribe_allow: allow.map(list), subscribe_deny: list(deny), ..PermitSpec::default() };
     Permit::compile(&spec).unwrap()
 }
 
 fn subscribes(permit: &Permit, request: &str) -> bool {
     let mut fields = request.split(' ');
-    permit.can_subscribe(
-        fields.next().unwrap().as_bytes(),
-        fields.next().map(str::as_bytes),
-    )
+    permit.can_subscribe(fields.next().unwrap().as_bytes(), fields.next().map(str::as_bytes))
 }
 
 #[track_caller]
 fn expect_publish(permit: &Permit, yes: &[&str], no: &[&str]) {
     for subject in yes {
-        assert!(
-            permit.can_publish(subject.as_bytes()),
-            "{subject} should be allowed"
-        );
+        assert!(permit.can_publish(subject.as_bytes()), "{subject} should be allowed");
     }
     for subject in no {
-        assert!(
-            !permit.can_publish(subject.as_bytes()),
-            "{subject} should be refused"
-        );
+        assert!(!permit.can_publish(subject.as_bytes()), "{subject} should be refused");
     }
 }
 
@@ -67,18 +47,14 @@ fn expect_subscribe(permit: &Permit, yes: &[&str], no: &[&str]) {
 #[test]
 fn requests_are_judged_as_recorded() {
     for row in rows(include_str!("../../../../spec/subjects/permits.txt"), 5) {
-        let [direction, allow, deny, request, want] = row[..] else {
-            unreachable!()
-        };
+        let [direction, allow, deny, request, want] = row[..] else { unreachable!() };
         let allow = (allow != "-").then(|| items(allow));
         let deny = items(deny);
         let mut spec = PermitSpec::default();
         let allowed = match direction {
             "publish" => {
                 (spec.publish_allow, spec.publish_deny) = (allow, deny);
-                Permit::compile(&spec)
-                    .unwrap()
-                    .can_publish(request.as_bytes())
+                Permit::compile(&spec).unwrap().can_publish(request.as_bytes())
             }
             "subscribe" => {
                 (spec.subscribe_allow, spec.subscribe_deny) = (allow, deny);
@@ -93,11 +69,7 @@ fn requests_are_judged_as_recorded() {
 #[test]
 fn no_lists_mean_no_restriction() {
     let permit = Permit::compile(&PermitSpec::default()).unwrap();
-    assert!(
-        permit.unrestricted_publish()
-            && permit.unrestricted_subscribe()
-            && permit.responses().is_none()
-    );
+    assert!(permit.unrestricted_publish() && permit.unrestricted_subscribe() && permit.responses().is_none());
     expect_publish(&permit, &["a", "a..b", ">"], &[]);
     expect_subscribe(&permit, &["a", ">", "a q"], &[]);
 }
@@ -115,11 +87,7 @@ fn publish_needs_an_allow_entry_and_no_deny_entry() {
 
 #[test]
 fn publish_deny_alone_allows_the_rest() {
-    expect_publish(
-        &publish(None, &["a.>", "*"]),
-        &["c.d", "a..b", "b..c"],
-        &["a.1", "b", "a.>", "a"],
-    );
+    expect_publish(&publish(None, &["a.>", "*"]), &["c.d", "a..b", "b..c"], &["a.1", "b", "a.>", "a"]);
 }
 
 #[test]
@@ -130,11 +98,7 @@ fn an_empty_allow_list_allows_nothing() {
 
 #[test]
 fn a_subscription_is_matched_literally_with_full_wildcard_as_one_token() {
-    expect_subscribe(
-        &subscribe(Some(&["a.*"]), &[]),
-        &["a.b", "a.*", "a.>", "a.b q"],
-        &[">", "*.b", "a.*.c"],
-    );
+    expect_subscribe(&subscribe(Some(&["a.*"]), &[]), &["a.b", "a.*", "a.>", "a.b q"], &[">", "*.b", "a.*.c"]);
     expect_subscribe(&subscribe(Some(&["*"]), &[]), &[">", "*"], &["a.b"]);
     expect_subscribe(&subscribe(Some(&["z.b"]), &[]), &["z.b"], &["z.*"]);
     expect_subscribe(&subscribe(None, &["a.*"]), &[">", "a.*.c"], &["a.>", "a.b"]);
@@ -142,44 +106,22 @@ fn a_subscription_is_matched_literally_with_full_wildcard_as_one_token() {
 
 #[test]
 fn queue_entries_of_allow_narrow_queue_subscriptions() {
-    let allow = [
-        "q dev", "q v2.*", "p", "r", "r only", "w *", "z >", "zz a.>",
-    ];
+    let allow = ["q dev", "q v2.*", "p", "r", "r only", "w *", "z >", "zz a.>"];
     expect_subscribe(
         &subscribe(Some(&allow), &[]),
-        &[
-            "q dev", "q v2.1", "p", "p x", "r", "r only", "w a", "z a.b", "zz a.b.c", "zz a.>",
-            "q v2.*", "w *",
-        ],
-        &[
-            "q", "q prod", "q v2.1.2", "q v2", "r other", "w", "w a.b", "zz a", "q v2.>", "w >",
-            "w a.",
-        ],
+        &["q dev", "q v2.1", "p", "p x", "r", "r only", "w a", "z a.b", "zz a.b.c", "zz a.>", "q v2.*", "w *"],
+        &["q", "q prod", "q v2.1.2", "q v2", "r other", "w", "w a.b", "zz a", "q v2.>", "w >", "w a."],
     );
-    expect_subscribe(
-        &subscribe(Some(&["s.> q"]), &[]),
-        &["s.a q", "s.> q"],
-        &["s.a", "s.a p"],
-    );
+    expect_subscribe(&subscribe(Some(&["s.> q"]), &[]), &["s.a q", "s.> q"], &["s.a", "s.a p"]);
 }
 
 #[test]
 fn queue_entries_of_deny_refuse_only_their_queues() {
-    let permit = subscribe(
-        None,
-        &[
-            "q dev", "q v2.*", "p", "p only", "r >", "w.> dq", "t *", "u a.*",
-        ],
-    );
+    let permit = subscribe(None, &["q dev", "q v2.*", "p", "p only", "r >", "w.> dq", "t *", "u a.*"]);
     expect_subscribe(
         &permit,
-        &[
-            "q", "q prod", "r", "w.a", "w.a x", "> dq", "t >", "t a.b", "t a..b", "u a.>", "u a.",
-        ],
-        &[
-            "q dev", "q v2.1", "p", "p x", "p only", "r x", "r >", "r a..b", "w.a dq", "w.> dq",
-            "t a", "t *", "u a.b",
-        ],
+        &["q", "q prod", "r", "w.a", "w.a x", "> dq", "t >", "t a.b", "t a..b", "u a.>", "u a."],
+        &["q dev", "q v2.1", "p", "p x", "p only", "r x", "r >", "r a..b", "w.a dq", "w.> dq", "t a", "t *", "u a.b"],
     );
 }
 
@@ -189,10 +131,7 @@ fn a_broader_subscription_is_filtered_at_delivery() {
     expect_subscribe(&permit, &["w.>", "w.*", "x.*"], &["w.secret", "w.hidden"]);
     assert!(permit.delivery_filter_needed(b"w.>") && permit.delivery_filter_needed(b"x.*"));
     assert!(!permit.delivery_filter_needed(b"w.other") && !permit.delivery_filter_needed(b"x.*.y"));
-    assert!(
-        permit.denies_delivery(b"w.secret", None)
-            && permit.denies_delivery(b"w.secret", Some(b"any"))
-    );
+    assert!(permit.denies_delivery(b"w.secret", None) && permit.denies_delivery(b"w.secret", Some(b"any")));
     assert!(permit.denies_delivery(b"x.hidden", None) && !permit.denies_delivery(b"w.ok", None));
     assert!(permit.denies_delivery(b"w.q", Some(b"dev")) && !permit.denies_delivery(b"w.q", None));
     assert!(!permit.denies_delivery(b"w.q", Some(b"prod")));
@@ -201,14 +140,9 @@ fn a_broader_subscription_is_filtered_at_delivery() {
 #[test]
 fn invalid_entries_are_named() {
     let text = |publish: &[&str], subscribe: &[&str]| {
-        let spec = PermitSpec {
-            publish_deny: list(publish),
-            subscribe_allow: Some(list(subscribe)),
-            ..PermitSpec::default()
-        };
-        Permit::compile(&spec)
-            .map(drop)
-            .map_err(|error| error.to_string())
+        let spec =
+            PermitSpec { publish_deny: list(publish), subscribe_allow: Some(list(subscribe)), ..PermitSpec::default() };
+        Permit::compile(&spec).map(drop).map_err(|error| error.to_string())
     };
     let subject = |entry: &str| Err(format!("subject \"{entry}\" is not a valid subject"));
     for entry in ["a q", "a..b", "", "a "] {
@@ -220,10 +154,7 @@ fn invalid_entries_are_named() {
     assert_eq!(text(&[], &["a..b q"]), subject("a..b"));
     assert_eq!(text(&[], &["a.>.b q"]), subject("a.>.b"));
     assert_eq!(text(&["a\tq r"], &[]), subject("a\\tq r"));
-    assert_eq!(
-        text(&[], &["a q..x"]),
-        Err("queue \"q..x\" is not a valid queue".into())
-    );
+    assert_eq!(text(&[], &["a q..x"]), Err("queue \"q..x\" is not a valid queue".into()));
     assert_eq!(text(&["foo*"], &["a  q", "a.> q.>"]), Ok(()));
     let long = vec!["a"; subject::TOKENS_MAX + 1].join(".");
     assert!(text(&[&long], &[]).is_err());
@@ -231,36 +162,20 @@ fn invalid_entries_are_named() {
 
 #[test]
 fn responses_without_publish_allow_refuse_everything_else() {
-    let responses = Some(ResponseSpec {
-        max_msgs: 0,
-        expires_ns: 0,
-    });
-    let spec = PermitSpec {
-        responses,
-        publish_deny: list(&["x"]),
-        ..PermitSpec::default()
-    };
+    let responses = Some(ResponseSpec { max_msgs: 0, expires_ns: 0 });
+    let spec = PermitSpec { responses, publish_deny: list(&["x"]), ..PermitSpec::default() };
     let permit = Permit::compile(&spec).unwrap();
     expect_publish(&permit, &[], &["a", "x"]);
     assert!(!permit.unrestricted_publish());
-    let filled = ResponseSpec {
-        max_msgs: RESPONSES_MAX_DEFAULT,
-        expires_ns: RESPONSES_EXPIRES_NS_DEFAULT,
-    };
+    let filled = ResponseSpec { max_msgs: RESPONSES_MAX_DEFAULT, expires_ns: RESPONSES_EXPIRES_NS_DEFAULT };
     assert_eq!(permit.responses(), Some(filled));
-    let spec = PermitSpec {
-        publish_allow: Some(list(&["a"])),
-        ..spec
-    };
+    let spec = PermitSpec { publish_allow: Some(list(&["a"])), ..spec };
     expect_publish(&Permit::compile(&spec).unwrap(), &["a"], &["b"]);
 }
 
 #[test]
 fn a_reply_is_used_up_by_its_publishes() {
-    let spec = ResponseSpec {
-        max_msgs: 2,
-        expires_ns: 100,
-    };
+    let spec = ResponseSpec { max_msgs: 2, expires_ns: 100 };
     let mut replies = Replies::default();
     assert!(!replies.take(b"r", 0));
     replies.note(b"r", spec, 0);
@@ -272,10 +187,7 @@ fn a_reply_is_used_up_by_its_publishes() {
 
 #[test]
 fn a_reply_expires() {
-    let spec = ResponseSpec {
-        max_msgs: -1,
-        expires_ns: 100,
-    };
+    let spec = ResponseSpec { max_msgs: -1, expires_ns: 100 };
     let mut replies = Replies::default();
     replies.note(b"r", spec, 0);
     assert!((0..50).all(|_| replies.take(b"r", 99)));
@@ -292,41 +204,25 @@ fn a_reply_expires() {
 #[test]
 fn a_negative_expiry_never_ends() {
     let mut replies = Replies::default();
-    replies.note(
-        b"r",
-        ResponseSpec {
-            max_msgs: -1,
-            expires_ns: -1,
-        },
-        0,
-    );
+    replies.note(b"r", ResponseSpec { max_msgs: -1, expires_ns: -1 }, 0);
     assert!((0..3).all(|_| replies.take(b"r", i64::MAX)));
 }
 
 #[test]
 fn every_request_adds_its_answers() {
-    let spec = ResponseSpec {
-        max_msgs: 1,
-        expires_ns: 100,
-    };
+    let spec = ResponseSpec { max_msgs: 1, expires_ns: 100 };
     let mut replies = Replies::default();
     replies.note(b"r", spec, 0);
     replies.note(b"r", spec, 0);
     assert!(replies.take(b"r", 1) && replies.take(b"r", 1) && !replies.take(b"r", 1));
     replies.note(b"r", spec, 0);
     replies.note(b"r", spec, 200);
-    assert!(
-        replies.take(b"r", 201) && !replies.take(b"r", 201),
-        "an expired grant is not added to"
-    );
+    assert!(replies.take(b"r", 201) && !replies.take(b"r", 201), "an expired grant is not added to");
 }
 
 #[test]
 fn replies_are_bounded_and_the_oldest_goes() {
-    let spec = ResponseSpec {
-        max_msgs: 1,
-        expires_ns: -1,
-    };
+    let spec = ResponseSpec { max_msgs: 1, expires_ns: -1 };
     let mut replies = Replies::default();
     for n in 0..=REPLIES_MAX {
         replies.note(format!("r.{n}").as_bytes(), spec, 0);
@@ -349,24 +245,10 @@ fn replies_are_bounded_and_the_oldest_goes() {
 #[test]
 fn a_long_lived_reply_does_not_keep_used_ones_forever() {
     let mut replies = Replies::default();
-    replies.note(
-        b"eternal",
-        ResponseSpec {
-            max_msgs: -1,
-            expires_ns: -1,
-        },
-        0,
-    );
+    replies.note(b"eternal", ResponseSpec { max_msgs: -1, expires_ns: -1 }, 0);
     for n in 0..3 * REPLIES_MAX {
         let reply = format!("r.{n}");
-        replies.note(
-            reply.as_bytes(),
-            ResponseSpec {
-                max_msgs: 1,
-                expires_ns: 10,
-            },
-            0,
-        );
+        replies.note(reply.as_bytes(), ResponseSpec { max_msgs: 1, expires_ns: 10 }, 0);
         assert!(replies.take(reply.as_bytes(), 0));
     }
     assert_eq!(replies.len(), 1);
@@ -399,24 +281,18 @@ fn texts(entries: &Entries) -> Vec<Vec<u8>> {
 }
 
 fn naive_plain(entries: &Entries, subject: &str) -> bool {
-    entries.iter().any(|(entry, queue)| {
-        queue.is_none() && subject::matches(entry.as_bytes(), subject.as_bytes())
-    })
+    entries.iter().any(|(entry, queue)| queue.is_none() && subject::matches(entry.as_bytes(), subject.as_bytes()))
 }
 
 fn naive_queue(entries: &Entries, subject: &str, queue: &str) -> bool {
     entries.iter().any(|(entry, pattern)| {
         subject::matches(entry.as_bytes(), subject.as_bytes())
-            && pattern
-                .as_ref()
-                .is_some_and(|pattern| subject::covers(pattern.as_bytes(), queue.as_bytes()))
+            && pattern.as_ref().is_some_and(|pattern| subject::covers(pattern.as_bytes(), queue.as_bytes()))
     })
 }
 
 fn naive_has_queue_rule(entries: &Entries, subject: &str) -> bool {
-    entries.iter().any(|(entry, queue)| {
-        queue.is_some() && subject::matches(entry.as_bytes(), subject.as_bytes())
-    })
+    entries.iter().any(|(entry, queue)| queue.is_some() && subject::matches(entry.as_bytes(), subject.as_bytes()))
 }
 
 proptest! {

@@ -10,11 +10,8 @@ const INVALID_PAYLOAD: u16 = 1007;
 
 /// Appends a close frame with a status and a reason.
 pub fn close_frame(status: u16, text: &str, out: &mut Vec<u8>) {
-    let (text, dots) = if text.len() > CLOSE_TEXT_BYTES_MAX {
-        (prefix(text, CLOSE_TEXT_BYTES_MAX - 3), "...")
-    } else {
-        (text, "")
-    };
+    let (text, dots) =
+        if text.len() > CLOSE_TEXT_BYTES_MAX { (prefix(text, CLOSE_TEXT_BYTES_MAX - 3), "...") } else { (text, "") };
     let body = [&status.to_be_bytes()[..], text.as_bytes(), dots.as_bytes()];
     control_frame(Opcode::Close, &body, out);
 }
@@ -55,10 +52,7 @@ const fn is_sendable(status: u16) -> bool {
 
 /// The longest prefix of at most `bytes_max` bytes that ends between characters.
 fn prefix(text: &str, bytes_max: usize) -> &str {
-    let end = (0..=bytes_max)
-        .rev()
-        .find(|&end| text.is_char_boundary(end))
-        .unwrap_or(0);
+    let end = (0..=bytes_max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
     text.get(..end).unwrap_or_default()
 }
 
@@ -81,10 +75,7 @@ mod tests {
         close_frame(1008, &format!("{}ééé", "x".repeat(119)), &mut out);
         close_frame(1008, "no text lost", &mut out);
         let cut = &out[4..4 + 119 + 3];
-        assert_eq!(
-            std::str::from_utf8(cut).unwrap(),
-            format!("{}...", "x".repeat(119))
-        );
+        assert_eq!(std::str::from_utf8(cut).unwrap(), format!("{}...", "x".repeat(119)));
         assert_eq!(out[1], 2 + 119 + 3);
     }
 }

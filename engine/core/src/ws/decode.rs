@@ -82,20 +82,11 @@ impl WsCodec {
         control: &mut Vec<u8>,
     ) -> Result<Decoded, WsError> {
         if self.finished {
-            return Ok(Decoded {
-                consumed: input.len(),
-                closed: true,
-            });
+            return Ok(Decoded { consumed: input.len(), closed: true });
         }
         match self.advance(input, flate, out, control) {
-            Ok(_) if self.finished => Ok(Decoded {
-                consumed: input.len(),
-                closed: true,
-            }),
-            Ok(rest) => Ok(Decoded {
-                consumed: input.len() - rest.len(),
-                closed: false,
-            }),
+            Ok(_) if self.finished => Ok(Decoded { consumed: input.len(), closed: true }),
+            Ok(rest) => Ok(Decoded { consumed: input.len() - rest.len(), closed: false }),
             Err(error) => {
                 self.finished = true;
                 self.inflation = None;
@@ -129,9 +120,7 @@ impl WsCodec {
                 let (head, after) = self.take_head(rest)?;
                 rest = after;
                 match head {
-                    Some(head) if head.opcode.is_control() => {
-                        rest = self.start_control(head, rest, control)?
-                    }
+                    Some(head) if head.opcode.is_control() => rest = self.start_control(head, rest, control)?,
                     Some(head) => self.start_data(head, flate, out)?,
                     None => {}
                 }
@@ -153,17 +142,13 @@ impl WsCodec {
             }
         }
         let mut rest = input;
-        while let (Some((byte, after)), Some(slot)) = (
-            rest.split_first(),
-            self.head.get_mut(usize::from(self.head_len)),
-        ) {
+        while let (Some((byte, after)), Some(slot)) =
+            (rest.split_first(), self.head.get_mut(usize::from(self.head_len)))
+        {
             *slot = *byte;
             self.head_len += 1;
             rest = after;
-            let kept = self
-                .head
-                .get(..usize::from(self.head_len))
-                .unwrap_or_default();
+            let kept = self.head.get(..usize::from(self.head_len)).unwrap_or_default();
             if let Some((head, _)) = Head::read(kept, &expected)? {
                 self.head_len = 0;
                 return Ok((Some(head), rest));
@@ -172,12 +157,7 @@ impl WsCodec {
         Ok((None, rest))
     }
 
-    fn start_data(
-        &mut self,
-        head: Head,
-        flate: &mut Flate,
-        out: &mut Vec<u8>,
-    ) -> Result<(), WsError> {
+    fn start_data(&mut self, head: Head, flate: &mut Flate, out: &mut Vec<u8>) -> Result<(), WsError> {
         if head.opcode != Opcode::Continuation {
             self.compressed = head.compressed;
         }
@@ -195,15 +175,8 @@ impl WsCodec {
     }
 
     /// Passes on the part of the current data frame that is there.
-    fn take_payload<'a>(
-        &mut self,
-        input: &'a [u8],
-        flate: &mut Flate,
-        out: &mut Vec<u8>,
-    ) -> Result<&'a [u8], WsError> {
-        let here = usize::try_from(self.frame_rest)
-            .unwrap_or(usize::MAX)
-            .min(input.len());
+    fn take_payload<'a>(&mut self, input: &'a [u8], flate: &mut Flate, out: &mut Vec<u8>) -> Result<&'a [u8], WsError> {
+        let here = usize::try_from(self.frame_rest).unwrap_or(usize::MAX).min(input.len());
         let (payload, rest) = input.split_at(here);
         match &mut self.inflation {
             Some(inflation) => {
@@ -235,20 +208,10 @@ impl WsCodec {
         Ok(())
     }
 
-    fn start_control<'a>(
-        &mut self,
-        head: Head,
-        input: &'a [u8],
-        control: &mut Vec<u8>,
-    ) -> Result<&'a [u8], WsError> {
-        let bytes = usize::try_from(head.payload_bytes)
-            .unwrap_or(CONTROL_BYTES_MAX)
-            .min(CONTROL_BYTES_MAX);
+    fn start_control<'a>(&mut self, head: Head, input: &'a [u8], control: &mut Vec<u8>) -> Result<&'a [u8], WsError> {
+        let bytes = usize::try_from(head.payload_bytes).unwrap_or(CONTROL_BYTES_MAX).min(CONTROL_BYTES_MAX);
         let Some((masked, rest)) = input.split_at_checked(bytes) else {
-            let partial = Box::new(PartialControl {
-                head,
-                payload: Vec::with_capacity(bytes),
-            });
+            let partial = Box::new(PartialControl { head, payload: Vec::with_capacity(bytes) });
             return self.take_control(partial, input, control);
         };
         let mut payload = [0; CONTROL_BYTES_MAX];
@@ -264,9 +227,7 @@ impl WsCodec {
         input: &'a [u8],
         control: &mut Vec<u8>,
     ) -> Result<&'a [u8], WsError> {
-        let lacking = usize::try_from(partial.head.payload_bytes)
-            .unwrap_or(0)
-            .saturating_sub(partial.payload.len());
+        let lacking = usize::try_from(partial.head.payload_bytes).unwrap_or(0).saturating_sub(partial.payload.len());
         let (more, rest) = input.split_at(lacking.min(input.len()));
         partial.payload.extend_from_slice(more);
         if more.len() == lacking {
@@ -277,12 +238,7 @@ impl WsCodec {
         Ok(rest)
     }
 
-    fn end_control(
-        &mut self,
-        head: Head,
-        payload: &mut [u8],
-        control: &mut Vec<u8>,
-    ) -> Result<(), WsError> {
+    fn end_control(&mut self, head: Head, payload: &mut [u8], control: &mut Vec<u8>) -> Result<(), WsError> {
         Mask::new(head.key).apply(payload);
         match head.opcode {
             Opcode::Ping => control_frame(Opcode::Pong, &[payload], control),
@@ -302,10 +258,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(
-            std::mem::size_of::<WsCodec>() < 100,
-            "{} bytes",
-            std::mem::size_of::<WsCodec>()
-        );
+        assert!(std::mem::size_of::<WsCodec>() < 100, "{} bytes", std::mem::size_of::<WsCodec>());
     }
 }

@@ -41,17 +41,11 @@ impl Flate {
     }
 
     /// Compresses the concatenation of `chunks` as one message of `payload_bytes` bytes. None when compression failed.
-    pub(super) fn pack<'a>(
-        &mut self,
-        chunks: impl Iterator<Item = &'a [u8]>,
-        payload_bytes: usize,
-    ) -> Option<&[u8]> {
+    pub(super) fn pack<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>, payload_bytes: usize) -> Option<&[u8]> {
         let stream = if payload_bytes < TIGHT_FROM_BYTES {
-            self.quick
-                .get_or_insert_with(|| Compress::new(Compression::new(1), false))
+            self.quick.get_or_insert_with(|| Compress::new(Compression::new(1), false))
         } else {
-            self.tight
-                .get_or_insert_with(|| Compress::new(Compression::new(2), false))
+            self.tight.get_or_insert_with(|| Compress::new(Compression::new(2), false))
         };
         stream.reset();
         self.packed.clear();
@@ -76,12 +70,7 @@ impl Flate {
 }
 
 /// Feeds one chunk; leaves room in `packed` exactly when nothing is pending any more.
-fn deflate(
-    stream: &mut Compress,
-    mut chunk: &[u8],
-    flush: FlushCompress,
-    packed: &mut Vec<u8>,
-) -> Option<()> {
+fn deflate(stream: &mut Compress, mut chunk: &[u8], flush: FlushCompress, packed: &mut Vec<u8>) -> Option<()> {
     loop {
         if packed.len() == packed.capacity() {
             packed.reserve(1024);
@@ -109,11 +98,7 @@ pub(super) struct Inflation {
 
 impl Inflation {
     fn new() -> Box<Self> {
-        Box::new(Self {
-            stream: Decompress::new(false),
-            packed_bytes: 0,
-            ended: false,
-        })
+        Box::new(Self { stream: Decompress::new(false), packed_bytes: 0, ended: false })
     }
 
     fn restart(&mut self) {
@@ -123,14 +108,8 @@ impl Inflation {
     }
 
     /// Counts a frame of the message when its header is known, against the limit on packed bytes.
-    pub(super) fn announce(
-        &mut self,
-        frame_bytes: u64,
-        message_bytes_max: usize,
-    ) -> Result<(), WsError> {
-        let limit = (message_bytes_max as u64)
-            .saturating_mul(PACKED_FACTOR)
-            .min(PACKED_BYTES_MAX);
+    pub(super) fn announce(&mut self, frame_bytes: u64, message_bytes_max: usize) -> Result<(), WsError> {
+        let limit = (message_bytes_max as u64).saturating_mul(PACKED_FACTOR).min(PACKED_BYTES_MAX);
         self.packed_bytes = self.packed_bytes.saturating_add(frame_bytes);
         if self.packed_bytes > limit {
             return Err(WsError::PayloadExceeded);
@@ -139,12 +118,7 @@ impl Inflation {
     }
 
     /// Inflates a piece of the message onto `out`.
-    pub(super) fn append(
-        &mut self,
-        mut piece: &[u8],
-        bytes_max: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), WsError> {
+    pub(super) fn append(&mut self, mut piece: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<(), WsError> {
         while !self.ended {
             if out.len() == out.capacity() {
                 out.reserve(piece.len().saturating_mul(4).clamp(256, 64 * 1024));

@@ -38,9 +38,7 @@ impl WsCodec {
     ///
     /// Large output becomes several messages. One that deflation would enlarge goes out as it is.
     pub fn encode_compressed(&self, chunks: &[&[u8]], flate: &mut Flate, out: &mut Vec<u8>) {
-        let message_bytes_max = COMPRESSED_MESSAGE_BYTES_MAX
-            .min(self.options().message_bytes_max)
-            .max(1);
+        let message_bytes_max = COMPRESSED_MESSAGE_BYTES_MAX.min(self.options().message_bytes_max).max(1);
         let mut rest = Pieces::new(chunks);
         let mut message = Vec::with_capacity(chunks.len());
         loop {
@@ -102,10 +100,7 @@ struct Pieces<'a, 'b> {
 
 impl<'a, 'b> Pieces<'a, 'b> {
     fn new(chunks: &'a [&'b [u8]]) -> Self {
-        Self {
-            head: &[],
-            chunks: chunks.iter(),
-        }
+        Self { head: &[], chunks: chunks.iter() }
     }
 
     /// Moves up to `bytes_max` bytes to `taken` and returns how many they were; 0 at the end.

@@ -59,24 +59,18 @@ impl fmt::Display for WsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ReservedBits => "RSV2 and RSV3 must be clear",
-            Self::CompressionNotNegotiated => {
-                "compressed frame received without negotiated permessage-deflate"
-            }
+            Self::CompressionNotNegotiated => "compressed frame received without negotiated permessage-deflate",
             Self::MaskMissing => "mask bit missing",
             Self::MaskUnexpected => "mask bit set although no masking was agreed",
             Self::ControlTooLong => "control frame length bigger than maximum allowed of 125 bytes",
             Self::ControlFragmented => "control frame does not have final bit set",
             Self::ControlCompressed => "control frame must not be compressed",
-            Self::MessageInterrupted => {
-                "new message started before final frame for previous message was received"
-            }
+            Self::MessageInterrupted => "new message started before final frame for previous message was received",
             Self::ContinuationInvalid => "invalid continuation frame",
             Self::OpcodeUnknown(opcode) => return write!(f, "unknown opcode {opcode}"),
             Self::LengthInvalid => "invalid 64-bit payload length",
             Self::CloseTooShort => "close frame payload cannot be 1 byte",
-            Self::CloseStatusInvalid(status) => {
-                return write!(f, "invalid close status code {status}")
-            }
+            Self::CloseStatusInvalid(status) => return write!(f, "invalid close status code {status}"),
             Self::PayloadExceeded => "maximum payload exceeded",
             Self::CompressedDataCorrupt => "corrupt compressed message",
         })

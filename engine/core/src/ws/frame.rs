@@ -64,10 +64,7 @@ impl Head {
     /// Reads a header from the start of `bytes`, with the rest behind it; None while it is incomplete.
     ///
     /// The first two bytes are judged as soon as they are there, in the order in which nats-server judges them.
-    pub(super) fn read<'a>(
-        bytes: &'a [u8],
-        expected: &Expectation,
-    ) -> Result<Option<(Self, &'a [u8])>, WsError> {
+    pub(super) fn read<'a>(bytes: &'a [u8], expected: &Expectation) -> Result<Option<(Self, &'a [u8])>, WsError> {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);
         };
@@ -94,13 +91,7 @@ impl Head {
         } else {
             ([0; 4], rest)
         };
-        let head = Self {
-            opcode,
-            last: first & FINAL != 0,
-            compressed: first & RSV1 != 0,
-            payload_bytes,
-            key,
-        };
+        let head = Self { opcode, last: first & FINAL != 0, compressed: first & RSV1 != 0, payload_bytes, key };
         Ok(Some((head, rest)))
     }
 }
@@ -132,12 +123,8 @@ fn check_start(first: u8, second: u8, expected: &Expectation) -> Result<Opcode, 
                 return Err(WsError::ControlCompressed);
             }
         }
-        Opcode::Text | Opcode::Binary if expected.message_open => {
-            return Err(WsError::MessageInterrupted)
-        }
-        Opcode::Continuation if !expected.message_open || compressed => {
-            return Err(WsError::ContinuationInvalid)
-        }
+        Opcode::Text | Opcode::Binary if expected.message_open => return Err(WsError::MessageInterrupted),
+        Opcode::Continuation if !expected.message_open || compressed => return Err(WsError::ContinuationInvalid),
         Opcode::Text | Opcode::Binary | Opcode::Continuation => {}
     }
     Ok(opcode)

@@ -4,10 +4,7 @@ use natsfleet_core::ws::{Flate, WsCodec, WsOptions, BROWSER_FRAME_BYTES_MAX};
 
 use super::peer::*;
 
-const BROWSER: WsOptions = WsOptions {
-    frame_bytes_max: Some(BROWSER_FRAME_BYTES_MAX),
-    ..PLAIN
-};
+const BROWSER: WsOptions = WsOptions { frame_bytes_max: Some(BROWSER_FRAME_BYTES_MAX), ..PLAIN };
 
 fn encode(options: WsOptions, chunks: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -16,10 +13,7 @@ fn encode(options: WsOptions, chunks: &[&[u8]]) -> Vec<u8> {
 }
 
 fn shapes(bytes: &[u8]) -> Vec<(u8, usize)> {
-    sent_frames(bytes)
-        .iter()
-        .map(|frame| (frame.first, frame.payload.len()))
-        .collect()
+    sent_frames(bytes).iter().map(|frame| (frame.first, frame.payload.len())).collect()
 }
 
 /// Bytes that deflate to a little more than half.
@@ -27,9 +21,7 @@ fn hex_noise(len: usize) -> Vec<u8> {
     let mut state = 1u64;
     (0..len)
         .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             b"0123456789abcdef"[(state >> 60) as usize]
         })
         .collect()
@@ -44,10 +36,7 @@ fn plain_output_is_one_binary_message() {
 
 #[test]
 fn a_browser_gets_messages_of_at_most_4096_bytes() {
-    assert_eq!(
-        shapes(&encode(BROWSER, &[&[0; 5000], &[0; 5000]])),
-        [(0x82, 4096), (0x82, 4096), (0x82, 1808)]
-    );
+    assert_eq!(shapes(&encode(BROWSER, &[&[0; 5000], &[0; 5000]])), [(0x82, 4096), (0x82, 4096), (0x82, 1808)]);
     assert!(WsCodec::new(BROWSER).passes_unchanged(4096));
     assert!(!WsCodec::new(BROWSER).passes_unchanged(4097));
 }
@@ -68,13 +57,7 @@ fn output_of_64_bytes_is_not_compressed_and_of_65_is() {
 #[test]
 fn compressed_output_goes_to_browsers_in_fragments() {
     let noise = hex_noise(12_000);
-    let sent = encode(
-        WsOptions {
-            compress: true,
-            ..BROWSER
-        },
-        &[&noise],
-    );
+    let sent = encode(WsOptions { compress: true, ..BROWSER }, &[&noise]);
     let frames = shapes(&sent);
     assert_eq!(frames[0], (0x42, 4096));
     assert_eq!(frames[1].0, 0x80);
@@ -85,14 +68,7 @@ fn compressed_output_goes_to_browsers_in_fragments() {
 #[test]
 fn compressed_output_goes_to_safari_in_whole_messages() {
     let noise = hex_noise(12_000);
-    let sent = encode(
-        WsOptions {
-            compress: true,
-            fragment_compressed: false,
-            ..BROWSER
-        },
-        &[&noise],
-    );
+    let sent = encode(WsOptions { compress: true, fragment_compressed: false, ..BROWSER }, &[&noise]);
     let frames = shapes(&sent);
     assert_eq!(frames.len(), 1);
     assert_eq!(frames[0].0, 0xc2);
@@ -104,9 +80,7 @@ fn what_deflate_would_enlarge_goes_out_unchanged() {
     let mut state = 7u64;
     let noise: Vec<u8> = (0..1000)
         .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 56) as u8
         })
         .collect();
@@ -122,13 +96,7 @@ fn a_large_flush_is_compressed_in_messages_that_every_receiver_accepts() {
         assert!(inflate(&frame.payload).len() <= 65_536);
     }
     assert_eq!(received(&sent), text);
-    let small = encode(
-        WsOptions {
-            message_bytes_max: 1000,
-            ..COMPRESSED
-        },
-        &[&text],
-    );
+    let small = encode(WsOptions { message_bytes_max: 1000, ..COMPRESSED }, &[&text]);
     for frame in sent_frames(&small) {
         assert!(inflate(&frame.payload).len() <= 1000);
     }

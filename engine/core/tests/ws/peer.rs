@@ -20,10 +20,7 @@ pub const PLAIN: WsOptions = WsOptions {
 };
 
 /// With permessage-deflate.
-pub const COMPRESSED: WsOptions = WsOptions {
-    compress: true,
-    ..PLAIN
-};
+pub const COMPRESSED: WsOptions = WsOptions { compress: true, ..PLAIN };
 
 /// One frame to be sent to the codec.
 #[derive(Clone, Debug)]
@@ -37,13 +34,7 @@ pub struct Frame {
 
 impl Frame {
     pub fn new(opcode: u8, payload: &[u8]) -> Self {
-        Self {
-            opcode,
-            last: true,
-            rsv: 0,
-            key: Some([0x11, 0x22, 0x33, 0x44]),
-            payload: payload.to_vec(),
-        }
+        Self { opcode, last: true, rsv: 0, key: Some([0x11, 0x22, 0x33, 0x44]), payload: payload.to_vec() }
     }
 
     pub fn binary(payload: &[u8]) -> Self {
@@ -98,9 +89,7 @@ impl Frame {
 /// Deflates a message as RFC 7692 says.
 pub fn deflate(payload: &[u8]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(payload.len() + 1024);
-    Compress::new(Compression::best(), false)
-        .compress_vec(payload, &mut packed, FlushCompress::Sync)
-        .unwrap();
+    Compress::new(Compression::best(), false).compress_vec(payload, &mut packed, FlushCompress::Sync).unwrap();
     assert_eq!(packed.split_off(packed.len() - 4), [0, 0, 0xff, 0xff]);
     packed
 }
@@ -110,9 +99,7 @@ pub fn inflate(packed: &[u8]) -> Vec<u8> {
     let mut whole = packed.to_vec();
     whole.extend([0, 0, 0xff, 0xff]);
     let mut payload = Vec::with_capacity(4 << 20);
-    Decompress::new(false)
-        .decompress_vec(&whole, &mut payload, FlushDecompress::Sync)
-        .unwrap();
+    Decompress::new(false).decompress_vec(&whole, &mut payload, FlushDecompress::Sync).unwrap();
     payload
 }
 
@@ -147,10 +134,7 @@ pub fn hear<'a>(options: WsOptions, pieces: impl IntoIterator<Item = &'a [u8]>) 
 
 /// Decodes frames given in one piece.
 pub fn hear_frames(options: WsOptions, frames: &[Frame]) -> Heard {
-    hear(
-        options,
-        [&frames.iter().flat_map(Frame::to_bytes).collect::<Vec<_>>()[..]],
-    )
+    hear(options, [&frames.iter().flat_map(Frame::to_bytes).collect::<Vec<_>>()[..]])
 }
 
 /// A frame as the codec sent it.
@@ -166,10 +150,7 @@ pub fn sent_frames(mut bytes: &[u8]) -> Vec<Sent> {
     while !bytes.is_empty() {
         let (len, header) = match bytes[1] {
             126 => (usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), 4),
-            127 => (
-                u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize,
-                10,
-            ),
+            127 => (u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize, 10),
             short => (usize::from(short), 2),
         };
         assert_eq!(
@@ -182,10 +163,7 @@ pub fn sent_frames(mut bytes: &[u8]) -> Vec<Sent> {
                 10
             }
         );
-        frames.push(Sent {
-            first: bytes[0],
-            payload: bytes[header..header + len].to_vec(),
-        });
+        frames.push(Sent { first: bytes[0], payload: bytes[header..header + len].to_vec() });
         bytes = &bytes[header + len..];
     }
     frames
@@ -207,11 +185,7 @@ pub fn received(bytes: &[u8]) -> Vec<u8> {
         }
         message.extend(frame.payload);
         if frame.first & 0x80 != 0 {
-            nats.extend(if compressed {
-                inflate(&message)
-            } else {
-                message.clone()
-            });
+            nats.extend(if compressed { inflate(&message) } else { message.clone() });
             message.clear();
         }
     }

@@ -14,51 +14,29 @@ fn options() -> impl Strategy<Value = WsOptions> {
         any::<bool>(),
         1usize..100_000,
     )
-        .prop_map(
-            |(compress, masked_input, frame_bytes_max, fragment_compressed, message_bytes_max)| {
-                WsOptions {
-                    compress,
-                    masked_input,
-                    frame_bytes_max,
-                    fragment_compressed,
-                    message_bytes_max,
-                }
-            },
-        )
+        .prop_map(|(compress, masked_input, frame_bytes_max, fragment_compressed, message_bytes_max)| WsOptions {
+            compress,
+            masked_input,
+            frame_bytes_max,
+            fragment_compressed,
+            message_bytes_max,
+        })
 }
 
 /// Bytes with some repetition, so that deflate has something to do.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        vec(any::<u8>(), 0..300),
-        (vec(any::<u8>(), 1..20), 0usize..2000).prop_map(|(unit, n)| unit.repeat(n)),
-    ]
+    prop_oneof![vec(any::<u8>(), 0..300), (vec(any::<u8>(), 1..20), 0usize..2000).prop_map(|(unit, n)| unit.repeat(n)),]
 }
 
 /// A message cut into frames, with the bytes it carries.
 type Message = (Vec<Frame>, Vec<u8>);
 
 fn message(options: WsOptions) -> impl Strategy<Value = Message> {
-    let packed = if options.compress {
-        any::<bool>().boxed()
-    } else {
-        Just(false).boxed()
-    };
+    let packed = if options.compress { any::<bool>().boxed() } else { Just(false).boxed() };
     let text = any::<bool>();
-    (
-        payload(),
-        packed,
-        text,
-        vec(any::<prop::sample::Index>(), 0..4),
-        vec(any::<u8>(), 0..126),
-        any::<[u8; 4]>(),
-    )
+    (payload(), packed, text, vec(any::<prop::sample::Index>(), 0..4), vec(any::<u8>(), 0..126), any::<[u8; 4]>())
         .prop_map(move |(payload, packed, text, cuts, ping, key)| {
-            let body = if packed {
-                deflate(&payload)
-            } else {
-                payload.clone()
-            };
+            let body = if packed { deflate(&payload) } else { payload.clone() };
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
             cuts.sort_unstable();
             cuts.insert(0, 0);
@@ -95,10 +73,7 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 
 fn conversation() -> impl Strategy<Value = (WsOptions, Vec<Message>)> {
     options().prop_flat_map(|options| {
-        let roomy = WsOptions {
-            message_bytes_max: 1 << 20,
-            ..options
-        };
+        let roomy = WsOptions { message_bytes_max: 1 << 20, ..options };
         (Just(roomy), vec(message(roomy), 0..6))
     })
 }

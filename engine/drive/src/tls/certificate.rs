@@ -26,19 +26,13 @@ const SYSTEM_ROOTS: [&str; 6] = [
 const RSA_ENCRYPTION_OID: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 /// Reads a chain and its key, and makes sure that they belong together.
-pub(crate) fn load_pair(
-    provider: &CryptoProvider,
-    cert: &Path,
-    key: &Path,
-) -> Result<CertifiedKey, PairError> {
+pub(crate) fn load_pair(provider: &CryptoProvider, cert: &Path, key: &Path) -> Result<CertifiedKey, PairError> {
     let chain = read_chain(&read_file(cert)?)?;
     let key = read_key(provider, &read_file(key)?)?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
-        Err(Error::InvalidCertificate(CertificateError::BadEncoding)) => {
-            Err(PairError::CertificateUnparsed)
-        }
+        Err(Error::InvalidCertificate(CertificateError::BadEncoding)) => Err(PairError::CertificateUnparsed),
         // The library parses no certificates of version 1, but serves them: look for the key itself.
         Err(Error::InvalidCertificate(_)) if carries_key(&pair) => Ok(pair),
         Err(_) => Err(mismatch(&pair)),
@@ -49,9 +43,7 @@ fn carries_key(pair: &CertifiedKey) -> bool {
     let (Some(leaf), Some(spki)) = (pair.cert.first(), pair.key.public_key()) else {
         return false;
     };
-    leaf.as_ref()
-        .windows(spki.as_ref().len())
-        .any(|part| part == spki.as_ref())
+    leaf.as_ref().windows(spki.as_ref().len()).any(|part| part == spki.as_ref())
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, PairError> {
@@ -67,15 +59,9 @@ fn read_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PairError> {
     }
 }
 
-fn read_key(
-    provider: &CryptoProvider,
-    pem: &[u8],
-) -> Result<Arc<dyn rustls::sign::SigningKey>, PairError> {
+fn read_key(provider: &CryptoProvider, pem: &[u8]) -> Result<Arc<dyn rustls::sign::SigningKey>, PairError> {
     match PrivateKeyDer::from_pem_slice(pem) {
-        Ok(key) => provider
-            .key_provider
-            .load_private_key(key)
-            .map_err(|_| PairError::KeyUnparsed),
+        Ok(key) => provider.key_provider.load_private_key(key).map_err(|_| PairError::KeyUnparsed),
         Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(explain_missing_key(pem)),
         Err(_) => Err(PairError::KeyUnparsed),
     }
@@ -93,15 +79,8 @@ fn explain_missing_key(pem: &[u8]) -> PairError {
 }
 
 fn mismatch(pair: &CertifiedKey) -> PairError {
-    let is_rsa = |spki: &[u8]| {
-        spki.windows(RSA_ENCRYPTION_OID.len())
-            .take(16)
-            .any(|w| w == RSA_ENCRYPTION_OID)
-    };
-    let leaf = pair
-        .cert
-        .first()
-        .and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+    let is_rsa = |spki: &[u8]| spki.windows(RSA_ENCRYPTION_OID.len()).take(16).any(|w| w == RSA_ENCRYPTION_OID);
+    let leaf = pair.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
     let certified = leaf.map(|leaf| is_rsa(leaf.subject_public_key_info().as_ref()));
     let held = pair.key.public_key().map(|spki| is_rsa(spki.as_ref()));
     match (certified, held) {
@@ -127,10 +106,7 @@ pub(crate) fn load_system_roots() -> Result<RootCertStore, TlsConfigError> {
     if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
         return load_roots(Path::new(&path));
     }
-    SYSTEM_ROOTS
-        .iter()
-        .find_map(|path| load_roots(Path::new(path)).ok())
-        .ok_or(TlsConfigError::NoSystemRoots)
+    SYSTEM_ROOTS.iter().find_map(|path| load_roots(Path::new(path)).ok()).ok_or(TlsConfigError::NoSystemRoots)
 }
 
 /// Picks the first certificate that a client can use: its name, its signature schemes, its suites.
@@ -146,27 +122,16 @@ impl CertificateChooser {
     fn is_usable(&self, certified: &CertifiedKey, hello: &ClientHello<'_>) -> bool {
         let algorithm = certified.key.algorithm();
         let suite_fits = |suite: &SupportedCipherSuite| {
-            suite.usable_for_signature_algorithm(algorithm)
-                && hello.cipher_suites().contains(&suite.suite())
+            suite.usable_for_signature_algorithm(algorithm) && hello.cipher_suites().contains(&suite.suite())
         };
-        certified
-            .key
-            .choose_scheme(hello.signature_schemes())
-            .is_some()
-            && self.suites.iter().any(suite_fits)
+        certified.key.choose_scheme(hello.signature_schemes()).is_some() && self.suites.iter().any(suite_fits)
     }
 }
 
 impl ResolvesServerCert for CertificateChooser {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello
-            .server_name()
-            .and_then(|name| ServerName::try_from(name).ok());
-        let mut usable = self
-            .certificates
-            .iter()
-            .filter(|certified| self.is_usable(certified, &hello))
-            .peekable();
+        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let mut usable = self.certificates.iter().filter(|certified| self.is_usable(certified, &hello)).peekable();
         let fallback = usable.peek().copied().or(self.certificates.first());
         let named = name.and_then(|name| usable.find(|certified| is_for_name(certified, &name)));
         named.or(fallback).cloned()
@@ -174,9 +139,6 @@ impl ResolvesServerCert for CertificateChooser {
 }
 
 fn is_for_name(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
-    let leaf = certified
-        .cert
-        .first()
-        .and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+    let leaf = certified.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
     leaf.is_some_and(|leaf| verify_server_name(&leaf, name).is_ok())
 }

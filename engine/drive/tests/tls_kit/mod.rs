@@ -21,11 +21,7 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "natsfleet-tls-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("natsfleet-tls-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -66,51 +62,29 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
         let ca_pem = folder.write("ca.pem", &certificate.pem());
-        Self {
-            folder,
-            ca_pem,
-            issuer: Issuer::new(params, key),
-        }
+        Self { folder, ca_pem, issuer: Issuer::new(params, key) }
     }
 
     pub fn issue(&self, name: &str, key: &KeyPair, usage: ExtendedKeyUsagePurpose) -> Pair {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![usage];
         let certificate = params.signed_by(key, &self.issuer).unwrap();
-        let stem = format!("{name}-{:?}", key.algorithm())
-            .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let cert = self
-            .folder
-            .write(&format!("{stem}.pem"), &certificate.pem());
-        (
-            cert,
-            self.folder
-                .write(&format!("{stem}.key"), &key.serialize_pem()),
-        )
+        let stem = format!("{name}-{:?}", key.algorithm()).replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let cert = self.folder.write(&format!("{stem}.pem"), &certificate.pem());
+        (cert, self.folder.write(&format!("{stem}.key"), &key.serialize_pem()))
     }
 
     pub fn server(&self, name: &str) -> Pair {
-        self.issue(
-            name,
-            &KeyPair::generate().unwrap(),
-            ExtendedKeyUsagePurpose::ServerAuth,
-        )
+        self.issue(name, &KeyPair::generate().unwrap(), ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     pub fn client(&self, name: &str) -> Pair {
-        self.issue(
-            name,
-            &KeyPair::generate().unwrap(),
-            ExtendedKeyUsagePurpose::ClientAuth,
-        )
+        self.issue(name, &KeyPair::generate().unwrap(), ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     /// A specification with one certificate for `localhost`.
     pub fn spec(&self) -> TlsServerSpec {
-        TlsServerSpec {
-            certificates: vec![self.server("localhost")],
-            ..TlsServerSpec::default()
-        }
+        TlsServerSpec { certificates: vec![self.server("localhost")], ..TlsServerSpec::default() }
     }
 }
 
@@ -124,17 +98,9 @@ pub fn pem_of(der: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     for three in der.chunks(3) {
-        let bits = three
-            .iter()
-            .chain([0, 0].iter())
-            .take(3)
-            .fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        let bits = three.iter().chain([0, 0].iter()).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
         for place in 0..4 {
-            let digit = if place <= three.len() {
-                char::from(DIGITS[bits >> (18 - 6 * place) & 63])
-            } else {
-                '='
-            };
+            let digit = if place <= three.len() { char::from(DIGITS[bits >> (18 - 6 * place) & 63]) } else { '=' };
             text.push(digit);
         }
     }
@@ -154,11 +120,7 @@ pub static TLS13: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TL
 
 impl ClientSpec {
     pub fn new(versions: &'static [&'static rustls::SupportedProtocolVersion]) -> Self {
-        Self {
-            versions,
-            identity: None,
-            server_name: "localhost",
-        }
+        Self { versions, identity: None, server_name: "localhost" }
     }
 
     pub fn config(&self, ca_pem: &Path) -> Arc<ClientConfig> {
@@ -170,21 +132,16 @@ impl ClientSpec {
             .with_root_certificates(roots);
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
-            Some((cert, key)) => builder
-                .with_client_auth_cert(
-                    vec![der_of(cert)],
-                    PrivateKeyDer::from_pem_file(key).unwrap(),
-                )
-                .unwrap(),
+            Some((cert, key)) => {
+                builder.with_client_auth_cert(vec![der_of(cert)], PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
+            }
         };
         config.enable_secret_extraction = true;
         Arc::new(config)
     }
 
     pub fn connect(&self, ca_pem: &Path) -> ClientConnection {
-        let mut client =
-            ClientConnection::new(self.config(ca_pem), self.server_name.try_into().unwrap())
-                .unwrap();
+        let mut client = ClientConnection::new(self.config(ca_pem), self.server_name.try_into().unwrap()).unwrap();
         client.set_buffer_limit(None);
         client
     }
@@ -200,10 +157,7 @@ pub fn client_output(client: &mut ClientConnection) -> Vec<u8> {
 }
 
 /// Hands ciphertext to the client and returns the plaintext it makes of it.
-pub fn client_input(
-    client: &mut ClientConnection,
-    mut wire: &[u8],
-) -> Result<Vec<u8>, rustls::Error> {
+pub fn client_input(client: &mut ClientConnection, mut wire: &[u8]) -> Result<Vec<u8>, rustls::Error> {
     let mut plain = Vec::new();
     while !wire.is_empty() {
         client.read_tls(&mut wire).unwrap();
@@ -278,12 +232,7 @@ impl RawPeer {
             panic!("these tests agree on AES-128-GCM");
         };
         let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key.as_ref()).unwrap());
-        Self {
-            key,
-            iv: iv.as_ref().try_into().unwrap(),
-            sequence,
-            tls13,
-        }
+        Self { key, iv: iv.as_ref().try_into().unwrap(), sequence, tls13 }
     }
 
     /// One protected record of `content` type.
@@ -293,21 +242,12 @@ impl RawPeer {
         let mut nonce = self.iv;
         let mut body = payload.to_vec();
         if self.tls13 {
-            nonce[4..]
-                .iter_mut()
-                .zip(sequence)
-                .for_each(|(byte, other)| *byte ^= other);
+            nonce[4..].iter_mut().zip(sequence).for_each(|(byte, other)| *byte ^= other);
             body.push(content);
             let mut record = vec![23, 3, 3];
             record.extend_from_slice(&(body.len() as u16 + 16).to_be_bytes());
             let aad = record.clone();
-            self.key
-                .seal_in_place_append_tag(
-                    Nonce::assume_unique_for_key(nonce),
-                    Aad::from(aad),
-                    &mut body,
-                )
-                .unwrap();
+            self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut body).unwrap();
             record.extend_from_slice(&body);
             return record;
         }
@@ -315,13 +255,7 @@ impl RawPeer {
         let mut aad = sequence.to_vec();
         aad.extend_from_slice(&[content, 3, 3]);
         aad.extend_from_slice(&(body.len() as u16).to_be_bytes());
-        self.key
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(aad),
-                &mut body,
-            )
-            .unwrap();
+        self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut body).unwrap();
         let mut record = vec![content, 3, 3];
         record.extend_from_slice(&(body.len() as u16 + 8).to_be_bytes());
         record.extend_from_slice(&sequence);
