@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.kit.config_tables import FILE, ReloadRow, reload_rows, tls_files
-from tests.kit.servers import Server, ServerFailed, ServerKind, start_server
+from tests.kit.eventually import eventually_blocking
+from tests.kit.servers import Server, ServerKind, start_server
 
 pytestmark = pytest.mark.real
 
@@ -43,13 +43,11 @@ def _reload(row: ReloadRow) -> tuple[tuple[str, ...], str]:
 
 
 def _wait_for_end(server: Server, before: int) -> str:
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
+    def told() -> str:
         text = server.log_text()[before:]
-        if (_DONE in text or _REFUSED in text) and text.endswith("\n"):
-            return text
-        time.sleep(POLL_S)
-    raise ServerFailed(f"the server said nothing of a reload in {DEADLINE_S} s:\n{server.log_text()}")
+        return text if (_DONE in text or _REFUSED in text) and text.endswith("\n") else ""
+
+    return eventually_blocking(told, within_s=DEADLINE_S, what="word of a reload in the log")
 
 
 def test_the_real_server_logs_what_the_table_says() -> None:
