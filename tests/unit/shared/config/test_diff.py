@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,8 @@ def test_renewed_certificates_are_taken_over() -> None:
 @pytest.mark.parametrize("secret", ["password", "token"])
 def test_no_text_shows_a_secret(secret: str) -> None:
     old = WebsocketOptions(port=1, no_tls=True)
-    reason = _reason(Options(websocket=old), Options(websocket=replace(old, **{secret: "hush"})))
+    changed: dict[str, Any] = {secret: "hush"}
+    reason = _reason(Options(websocket=old), Options(websocket=replace(old, **changed)))
     assert "hush" not in reason and "[REDACTED]" in reason
 
 
@@ -106,6 +108,7 @@ SIMPLE = [
 @pytest.mark.parametrize("name", SIMPLE)
 def test_no_change_of_an_option_goes_unmentioned(name: str) -> None:
     old = Options()
-    new = replace(old, **{name: _other(getattr(old, name))})
+    changed: dict[str, Any] = {name: _other(getattr(old, name))}
+    new = replace(old, **changed)
     outcome = compare(old=old, new=new)
     assert isinstance(outcome, Refused) or outcome.lines != _accepted(old, old).lines

@@ -62,7 +62,7 @@ def _read(text: str, environ: dict[str, str] | None = None, **files: str) -> obj
         ("a: 1\n}", {"a": 1}),
     ],
 )  # fmt: skip
-def test_text_means(text: str, meaning: object) -> None:
+def test_text_means_this_tree_of_values(text: str, meaning: object) -> None:
     assert _read(text) == meaning
 
 

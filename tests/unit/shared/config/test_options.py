@@ -253,7 +253,7 @@ class TestTls:
         [("true", 0), ('"on"', 0), ("false", None), ('"off"', None), ("auto", 50_000_000), ("auto_fallback", 50_000_000),
          ('"300ms"', 300_000_000), ('"0s"', 0), ('"-1s"', 0)],
     )  # fmt: skip
-    def test_handshake_first(self, written: str, delay_ns: int | None) -> None:
+    def test_handshake_first_becomes_a_delay(self, written: str, delay_ns: int | None) -> None:
         tls = _with_tls(f"tls {{handshake_first: {written}}}").tls
         assert tls is not None and tls.handshake_first_delay_ns == delay_ns
 
