@@ -237,7 +237,7 @@ class TestTls:
             curve_preferences=("X25519",),
         )
 
-    def test_several_certificates(self) -> None:
+    def test_several_certificates_are_kept_in_order(self) -> None:
         tls = _with_tls(
             "tls {certs: [{cert_file: ec.crt, key_file: ec.key}, {cert_file: ed.crt, key_file: ed.key}]}"
         ).tls
