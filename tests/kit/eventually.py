@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -27,13 +26,3 @@ async def eventually(
         if trio.current_time() > deadline:
             raise AssertionError(f"waited {within_s} s for {what or 'a condition'}, last saw {value!r}")
         await trio.sleep(POLL_S)
-
-
-def eventually_blocking(condition: Callable[[], Value], *, within_s: float = 10.0, what: str = "") -> Value:
-    """The same for tests without an event loop."""
-    deadline = time.monotonic() + within_s
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {within_s} s for {what or 'a condition'}, last saw {value!r}")
-        time.sleep(POLL_S)
-    return value

@@ -87,13 +87,13 @@ def with_default_permissions(parsed: tuple[UserOptions, ...], default: Permissio
 
 
 def _user(element: Value, reading: Reading) -> UserOptions | None:
-    """One user, or None when a part of it was refused already."""
+    """One user, or None when its name was refused already."""
     if not isinstance(element.data, dict):
         raise OptionProblem(f"Expected user entry to be a map/struct, got {show(element.data)}", at=element.at)
     refused_before = reading.problems.refused
     user = assemble(UserOptions(), read_block(element.data, _USER_RULES, reading))
     if reading.problems.refused > refused_before:
-        return None
+        return user if user.user or user.nkey else None
     at = last_position(element.data, element.at)
     if not user.user and not user.nkey:
         raise OptionProblem("User entry requires a user", at=at)
