@@ -80,6 +80,7 @@ class ChildrenLoop:
 
     def run(self, signals: SignalPipe) -> int:
         """Serves until every role is gone; the exit code."""
+        self._announcements.start(since=_now())
         self._reap()  # what died before signals were caught
         while True:
             self._act_on_time(time.monotonic_ns())
@@ -270,7 +271,7 @@ class ChildrenLoop:
             for listener in process.spec.listeners
             if listener in self._node.listeners
         }
-        self._announcements.role_ready(name, pid=process.pid, ports={**ports, **record.ports})
+        self._announcements.role_ready(name, pid=process.pid, ports={**ports, **record.ports}, since=_now())
         if process.incarnation > 0:
             self._log.write("INF", f"Role {name} serves again (pid {process.pid})")
         if self._announced or self._phase is not Phase.SERVING or not self._essential_are_ready():
@@ -348,3 +349,7 @@ class ChildrenLoop:
         self._running[name] = process
         options, incarnation = self._reloader.options, process.incarnation
         process.start(self._node.role_plan(spec, options=options, identity=self._identity, incarnation=incarnation))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -264,3 +264,12 @@ def test_a_pid_file_that_cannot_be_written_ends_the_start(tmp_path: Path) -> Non
     with supervised(tmp_path, pid_file=str(tmp_path / "no" / "pid")) as node:
         assert node.wait_exit() == 1
         assert f"[FTL] Could not write pidfile: open {tmp_path}/no/pid: no such file or directory" in node.log
+
+
+def test_a_node_started_without_standard_descriptors_serves(tmp_path: Path) -> None:
+    with supervised(tmp_path, redirects="<&- >&- 2>&-") as node:
+        node.wait_ready()
+        connection, _ = node.connect()
+        connection.sendall(b"echo")
+        assert connection.recv(100) == b"echo"
+        connection.close()
