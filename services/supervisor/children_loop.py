@@ -73,7 +73,7 @@ class ChildrenLoop:
         self._restarts: dict[str, int] = {}
         self._incarnations = dict.fromkeys(self._specs, 0)
         self._finished: set[str] = set()
-        self._phase = Phase.SERVING
+        self._enter(Phase.SERVING)
         self._announced = False
         self._shutdown: Shutdown | None = None
         self._exit_code = 0
@@ -152,7 +152,7 @@ class ChildrenLoop:
         line = trapped_line(signum)
         if line is not None:
             self._log.write("INF", line)
-        meaning = decide_meaning(signum, self._phase)
+        meaning = decide_meaning(signum, self._phase, in_phase_ns=time.monotonic_ns() - self._phase_since_ns)
         match meaning:
             case Meaning.REAP:
                 self._reap()
@@ -174,6 +174,10 @@ class ChildrenLoop:
             case _:
                 assert_never(meaning)
 
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._phase_since_ns = time.monotonic_ns()
+
     def _reload(self) -> str:
         """Reloads; the reason why not, empty if done."""
         try:
@@ -190,7 +194,7 @@ class ChildrenLoop:
         return ""
 
     def _enter_lame_duck(self) -> None:
-        self._phase = Phase.LAME_DUCK
+        self._enter(Phase.LAME_DUCK)
         self._restarts.clear()
         self._log.write("INF", "Entering lame duck mode, stop accepting new clients")
         # As long as one process holds a listening socket the kernel goes on accepting for it.
@@ -207,7 +211,7 @@ class ChildrenLoop:
     def _begin_stop(self) -> None:
         if self._shutdown is not None:
             return
-        self._phase = Phase.STOPPING
+        self._enter(Phase.STOPPING)
         self._restarts.clear()
         self._log.write("INF", "Initiating Shutdown...")
         self._shutdown = Shutdown(self._specs)
