@@ -6,20 +6,14 @@ Errors of the disk are never fatal here, but for the pid file at the start; they
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 
 from services.shared.config.options import Options
 from services.supervisor.log_loop import LogWriter
 from services.supervisor.node import Node
+from services.supervisor.opening import write_pid_file
 from services.supervisor.ports_file import ports_file_name, ports_file_text, urls
 from services.supervisor.readiness import SUPERVISOR, ReadinessRecord, RunDir
-
-
-def write_pid_file(path: str, *, pid: int) -> None:
-    """Writes the decimal pid without a newline (operations 3.4). Raises OSError."""
-    with open(path, "w", encoding="ascii") as file:
-        file.write(str(pid))
 
 
 class Announcements:
@@ -33,15 +27,15 @@ class Announcements:
         self._run_dir = run_dir
         self._ports_path = ""
 
-    def start(self) -> None:
-        """Records which roles are wanted up."""
+    def start(self, *, since: str) -> None:
+        """Records which roles are wanted up. `since` is RFC 3339, as everywhere here."""
         ports = {name: listener.port for name, listener in self._node.listeners.items()}
         roles = tuple(role.name for role in self._node.plan.roles)
-        self._record(SUPERVISOR, pid=self._node.pid, ports=ports, roles=roles)
+        self._record(SUPERVISOR, pid=self._node.pid, ports=ports, since=since, roles=roles)
 
-    def role_ready(self, role: str, *, pid: int, ports: Mapping[str, int]) -> None:
+    def role_ready(self, role: str, *, pid: int, ports: Mapping[str, int], since: str) -> None:
         """Records that the role serves."""
-        self._record(role, pid=pid, ports=ports)
+        self._record(role, pid=pid, ports=ports, since=since)
 
     def role_down(self, role: str) -> None:
         """Takes the role's record away."""
@@ -55,7 +49,7 @@ class Announcements:
         """Writes the pid and ports files where the new options want them."""
         if options.pid_file:
             try:
-                write_pid_file(options.pid_file, pid=self._node.pid)
+                write_pid_file(options.pid_file)
             except OSError as error:
                 self._log.write("ERR", f"Could not write pidfile: {_failure('open', error)}")
         self.write_ports_file(options.ports_file_dir)
@@ -105,10 +99,11 @@ class Announcements:
             )
         return entries
 
-    def _record(self, role: str, *, pid: int, ports: Mapping[str, int], roles: tuple[str, ...] = ()) -> None:
+    def _record(
+        self, role: str, *, pid: int, ports: Mapping[str, int], since: str, roles: tuple[str, ...] = ()
+    ) -> None:
         if self._run_dir is None:
             return
-        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         try:
             self._run_dir.write(ReadinessRecord(role=role, pid=pid, ports=ports, since=since, roles=roles))
         except OSError as error:

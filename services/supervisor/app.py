@@ -15,21 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 from services.shared.config.options import Options
 from services.shared.runtime.commit import own_commit
-from services.shared.runtime.link_passing import make_rendezvous
-from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
 from services.shared.runtime.log_stream import LogTargetError
 from services.shared.runtime.process_name import set_process_name
 from services.shared.runtime.role_plan import Identity
 from services.shared.runtime.signal_pipe import SignalPipe
-from services.shared.runtime.spawn import ForkedRole
+from services.shared.runtime.spawn import ForkedRole, fill_standard_descriptors
 from services.shared.telemetry.release import SERVER_PROGRAM
 from services.supervisor.log_loop import LogWriter
-from services.supervisor.node import Node, OpenListener
-from services.supervisor.plan import ListenerSpec, PlanError, plan_node
+from services.supervisor.opening import StartError, open_node
 from services.supervisor.reload import Reload
 from services.supervisor.role_fork import fork
 from services.supervisor.role_process import RoleProcess
-from services.supervisor.roles import LINKS_FROM, LINKS_TO, ROLES, RoleSpec
+from services.supervisor.roles import ROLES, RoleSpec
 from services.supervisor.signals import HANDLED
 
 if TYPE_CHECKING:
@@ -55,14 +52,10 @@ class Launch:
     ahead: Mapping[str, ForkedRole] = field(default_factory=dict)
 
 
-class _StartError(Exception):
-    """The node can't start; the text is the `[FTL]` line."""
-
-
 def run_node(launch: Launch) -> int:
     """Runs a node until it is stopped; the exit code (operations 4.1)."""
     started_ns = time.time_ns()
-    _fill_standard_descriptors()
+    fill_standard_descriptors()
     set_process_name(SERVER_PROGRAM)
     signals = SignalPipe(HANDLED)
     options = launch.options
@@ -72,8 +65,8 @@ def run_node(launch: Launch) -> int:
         print(f"{time.strftime('%Y/%m/%d %H:%M:%S')} {error}", file=sys.stderr)
         return EXIT_FAILED
     try:
-        node = _open_node(launch, started_ns=started_ns)
-    except _StartError as error:
+        node = open_node(options, roles=launch.roles, program=launch.program, argv=launch.argv, started_ns=started_ns)
+    except StartError as error:
         _log_start(log, options, identity=_make_identity(options))
         log.write("FTL", str(error))
         log.close()
@@ -103,7 +96,6 @@ def run_node(launch: Launch) -> int:
     _log_start(log, options, identity=identity)
     for level, text in monitor_lines(node.plan, addresses=node.addresses):
         log.write(level, text)
-    announcements.start()
     try:
         code = loop.run(signals)
         log.write("INF", "Server Exiting..")
@@ -121,47 +113,6 @@ def _end_unwanted(ahead: Mapping[str, ForkedRole], *, wanted: Collection[ForkedR
         if forked not in wanted:
             os.close(forked.control)
             os.close(forked.output)
-
-
-def _open_node(launch: Launch, *, started_ns: int) -> Node:
-    """Writes the pid file and opens the listeners. Raises _StartError."""
-    options = launch.options
-    if options.pid_file:
-        from services.supervisor.announcements import write_pid_file  # few nodes have one
-
-        try:
-            write_pid_file(options.pid_file, pid=os.getpid())
-        except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            text = f"Could not write pidfile: open {options.pid_file}: {reason[:1].lower()}{reason[1:]}"
-            raise _StartError(text) from error
-    try:
-        plan = plan_node(options, roles=launch.roles)
-    except PlanError as error:
-        raise _StartError(str(error)) from error
-    return Node(
-        plan=plan,
-        listeners={listener.name: _open_listener(listener) for listener in plan.listeners},
-        rendezvous=dict(zip((LINKS_TO, LINKS_FROM), make_rendezvous(), strict=True)) if plan.has_links else {},
-        program=launch.program,
-        argv=launch.argv,
-        pid=os.getpid(),
-        started_ns=started_ns,
-        commit=own_commit(),
-    )
-
-
-def _open_listener(spec: ListenerSpec) -> OpenListener:
-    try:
-        opened = open_listener(name=spec.name, host=spec.host, port=spec.port)
-    except ListenError as error:
-        raise _StartError(spec.failure(str(error))) from error
-    return OpenListener(
-        fd=opened.fd,
-        port=opened.port,
-        address=join_host_port(spec.host or "0.0.0.0", opened.port),
-        bound_host=opened.bound_host,
-    )
 
 
 def _make_identity(options: Options) -> Identity:
@@ -196,12 +147,3 @@ def _open_run_dir(options: Options, log: LogWriter) -> RunDir | None:
     except OSError as error:
         log.write("WRN", f"No readiness records: {error}")
         return None
-
-
-def _fill_standard_descriptors() -> None:
-    """Descriptors 0 to 2 exist from now on, so that no socket ever gets their numbers."""
-    while True:
-        fd = os.open(os.devnull, os.O_RDWR)
-        if fd > 2:
-            os.close(fd)
-            return

@@ -73,13 +73,14 @@ class ChildrenLoop:
         self._restarts: dict[str, int] = {}
         self._incarnations = dict.fromkeys(self._specs, 0)
         self._finished: set[str] = set()
-        self._phase = Phase.SERVING
+        self._enter(Phase.SERVING)
         self._announced = False
         self._shutdown: Shutdown | None = None
         self._exit_code = 0
 
     def run(self, signals: SignalPipe) -> int:
         """Serves until every role is gone; the exit code."""
+        self._announcements.start(since=_now())
         self._reap()  # what died before signals were caught
         while True:
             self._act_on_time(time.monotonic_ns())
@@ -151,7 +152,7 @@ class ChildrenLoop:
         line = trapped_line(signum)
         if line is not None:
             self._log.write("INF", line)
-        meaning = decide_meaning(signum, self._phase)
+        meaning = decide_meaning(signum, self._phase, in_phase_ns=time.monotonic_ns() - self._phase_since_ns)
         match meaning:
             case Meaning.REAP:
                 self._reap()
@@ -173,6 +174,10 @@ class ChildrenLoop:
             case _:
                 assert_never(meaning)
 
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._phase_since_ns = time.monotonic_ns()
+
     def _reload(self) -> str:
         """Reloads; the reason why not, empty if done."""
         try:
@@ -189,7 +194,7 @@ class ChildrenLoop:
         return ""
 
     def _enter_lame_duck(self) -> None:
-        self._phase = Phase.LAME_DUCK
+        self._enter(Phase.LAME_DUCK)
         self._restarts.clear()
         self._log.write("INF", "Entering lame duck mode, stop accepting new clients")
         # As long as one process holds a listening socket the kernel goes on accepting for it.
@@ -206,7 +211,7 @@ class ChildrenLoop:
     def _begin_stop(self) -> None:
         if self._shutdown is not None:
             return
-        self._phase = Phase.STOPPING
+        self._enter(Phase.STOPPING)
         self._restarts.clear()
         self._log.write("INF", "Initiating Shutdown...")
         self._shutdown = Shutdown(self._specs)
@@ -270,7 +275,7 @@ class ChildrenLoop:
             for listener in process.spec.listeners
             if listener in self._node.listeners
         }
-        self._announcements.role_ready(name, pid=process.pid, ports={**ports, **record.ports})
+        self._announcements.role_ready(name, pid=process.pid, ports={**ports, **record.ports}, since=_now())
         if process.incarnation > 0:
             self._log.write("INF", f"Role {name} serves again (pid {process.pid})")
         if self._announced or self._phase is not Phase.SERVING or not self._essential_are_ready():
@@ -348,3 +353,7 @@ class ChildrenLoop:
         self._running[name] = process
         options, incarnation = self._reloader.options, process.incarnation
         process.start(self._node.role_plan(spec, options=options, identity=self._identity, incarnation=incarnation))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

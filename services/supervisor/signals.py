@@ -49,15 +49,25 @@ def trapped_line(signum: int) -> str | None:
     return None if name is None else f'Trapped "{name}" signal'
 
 
-def decide_meaning(signum: int, phase: Phase) -> Meaning:
-    """What the signal means now. In lame duck mode TERM and a second USR2 are ignored, INT stops at once."""
+HURRY_AFTER_NS: Final = 500_000_000
+"""An interrupt this long after the stop began is meant to hurry it. An earlier one is the same key press, delivered
+twice: by the terminal to the whole group, and by a wrapper to its child."""
+
+
+def decide_meaning(signum: int, phase: Phase, *, in_phase_ns: int) -> Meaning:
+    """What the signal means now, `in_phase_ns` after the phase began.
+
+    In lame duck mode TERM and a second USR2 are ignored, INT stops at once.
+    """
     match signum:
         case SIGCHLD.value:
             return Meaning.REAP
         case SIGQUIT.value:
             return Meaning.DUMP_AND_QUIT
         case SIGINT.value:
-            return Meaning.HURRY if phase is Phase.STOPPING else Meaning.STOP
+            if phase is not Phase.STOPPING:
+                return Meaning.STOP
+            return Meaning.HURRY if in_phase_ns >= HURRY_AFTER_NS else Meaning.IGNORE
         case SIGTERM.value:
             return Meaning.STOP if phase is Phase.SERVING else Meaning.IGNORE
         case SIGHUP.value:

@@ -7,11 +7,14 @@ the nested options of that name.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from dataclasses import replace
 from typing import Any
 
 from services.shared.config.options import FleetOptions, LogOptions, Options, WebsocketOptions
+from services.shared.runtime.parent_death import set_parent_death_signal
 from services.supervisor.app import Launch, run_node
 from services.supervisor.reload import Reloaded, ReloadError
 from services.supervisor.roles import RoleSpec
@@ -47,6 +50,8 @@ def _read(path: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # A test run that is killed leaves no node behind.
+    set_parent_death_signal(signal.SIGKILL, parent=os.getppid())
     described = sys.argv[1]
     launch = Launch(
         options=read_options(described),

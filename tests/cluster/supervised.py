@@ -42,9 +42,14 @@ def eventually(
 
 
 class SupervisedNode:
-    """A running `tests.cluster.node_program`; its standard error goes to `log_path` unless a descriptor is given."""
+    """A running `tests.cluster.node_program`; its standard error goes to `log_path` unless a descriptor is given.
 
-    def __init__(self, folder: Path, *, roles: list[dict[str, Any]], stderr: int | None, options: dict[str, Any]):
+    `redirects` are a shell's, such as `2>&-`.
+    """
+
+    def __init__(
+        self, folder: Path, *, roles: list[dict[str, Any]], stderr: int | None, redirects: str, options: dict[str, Any]
+    ):
         self.folder = folder
         self.log_path = folder / "stderr.log"
         self.description = folder / "node.json"
@@ -54,7 +59,16 @@ class SupervisedNode:
         self.describe()
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.cluster.node_program", str(self.description)],
+                [
+                    "/bin/sh",
+                    "-c",
+                    f'exec "$@" {redirects}',
+                    "sh",
+                    sys.executable,
+                    "-m",
+                    "tests.cluster.node_program",
+                    str(self.description),
+                ],
                 cwd=ROOT,
                 stderr=log if stderr is None else stderr,
                 stdin=subprocess.DEVNULL,
@@ -115,10 +129,15 @@ class SupervisedNode:
 
 @contextmanager
 def supervised(
-    folder: Path, *, roles: list[dict[str, Any]] | None = None, stderr: int | None = None, **options: Any
+    folder: Path,
+    *,
+    roles: list[dict[str, Any]] | None = None,
+    stderr: int | None = None,
+    redirects: str = "",
+    **options: Any,
 ) -> Iterator[SupervisedNode]:
     """A node that is certainly gone afterwards, with all its roles."""
-    node = SupervisedNode(folder, roles=roles or [ECHO], stderr=stderr, options=options)
+    node = SupervisedNode(folder, roles=roles or [ECHO], stderr=stderr, redirects=redirects, options=options)
     try:
         yield node
     finally:

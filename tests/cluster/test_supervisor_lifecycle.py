@@ -181,8 +181,17 @@ def test_a_second_interrupt_hurries_the_stop(tmp_path: Path) -> None:
         node.wait_ready("monitor")
         node.signal(signal.SIGINT)
         node.wait_log("Initiating Shutdown...")
+        eventually(lambda: node.signal(signal.SIGINT) or node.process.poll() is not None)
+        assert node.wait_exit(seconds=2) == 0
+
+
+def test_one_interrupt_delivered_twice_is_a_graceful_stop(tmp_path: Path) -> None:
+    with supervised(tmp_path) as node:
+        node.wait_ready()
+        node.signal(signal.SIGINT)
         node.signal(signal.SIGINT)
         assert node.wait_exit(seconds=2) == 0
+        assert "is killed" not in node.log
 
 
 def test_quit_dumps_the_stacks_and_exits_with_two(tmp_path: Path) -> None:
@@ -264,3 +273,12 @@ def test_a_pid_file_that_cannot_be_written_ends_the_start(tmp_path: Path) -> Non
     with supervised(tmp_path, pid_file=str(tmp_path / "no" / "pid")) as node:
         assert node.wait_exit() == 1
         assert f"[FTL] Could not write pidfile: open {tmp_path}/no/pid: no such file or directory" in node.log
+
+
+def test_a_node_started_without_standard_descriptors_serves(tmp_path: Path) -> None:
+    with supervised(tmp_path, redirects="<&- >&- 2>&-") as node:
+        node.wait_ready()
+        connection, _ = node.connect()
+        connection.sendall(b"echo")
+        assert connection.recv(100) == b"echo"
+        connection.close()

@@ -46,6 +46,7 @@ def fork_role(*, module: str, comm: str, title: str) -> ForkedRole:
     `comm` and `title` are what `ps` shows as its name and arguments.
     """
     parent = os.getpid()
+    fill_standard_descriptors()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     output, child_output = os.pipe2(os.O_CLOEXEC)
     gc.freeze()  # the shared pages of the parent's objects stay shared
@@ -57,6 +58,15 @@ def fork_role(*, module: str, comm: str, title: str) -> ForkedRole:
     os.close(child_output)
     os.set_blocking(output, False)
     return ForkedRole(pid=pid, control=ours.detach(), output=output)
+
+
+def fill_standard_descriptors() -> None:
+    """Makes descriptors 0 to 2 exist from now on, so that nothing else ever gets their numbers."""
+    while True:
+        fd = os.open(os.devnull, os.O_RDWR)
+        if fd > 2:
+            os.close(fd)
+            return
 
 
 def _live(module: str, *, comm: str, title: str, control: int, output: int, parent: int) -> NoReturn:

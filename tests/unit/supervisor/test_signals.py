@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from services.supervisor.signals import HANDLED, Meaning, Phase, decide_meaning, trapped_line
+from services.supervisor.signals import HANDLED, HURRY_AFTER_NS, Meaning, Phase, decide_meaning, trapped_line
 
 TABLE = {
     signal.SIGINT: (Meaning.STOP, Meaning.STOP, Meaning.HURRY),
@@ -20,11 +20,15 @@ TABLE = {
 @pytest.mark.parametrize("signum", HANDLED)
 def test_each_signal_means_what_the_table_says(signum: signal.Signals) -> None:
     phases = (Phase.SERVING, Phase.LAME_DUCK, Phase.STOPPING)
-    assert tuple(decide_meaning(int(signum), phase) for phase in phases) == TABLE[signum]
+    assert tuple(decide_meaning(int(signum), phase, in_phase_ns=HURRY_AFTER_NS) for phase in phases) == TABLE[signum]
+
+
+def test_an_interrupt_that_arrives_twice_at_once_hurries_nobody() -> None:
+    assert decide_meaning(signal.SIGINT, Phase.STOPPING, in_phase_ns=HURRY_AFTER_NS - 1) is Meaning.IGNORE
 
 
 def test_an_unknown_signal_means_nothing() -> None:
-    assert decide_meaning(signal.SIGWINCH, Phase.SERVING) is Meaning.IGNORE
+    assert decide_meaning(signal.SIGWINCH, Phase.SERVING, in_phase_ns=0) is Meaning.IGNORE
 
 
 def test_signals_are_logged_by_their_known_names() -> None:

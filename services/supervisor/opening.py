@@ -1,0 +1,66 @@
+"""Opening a node: its plan, pid file and listeners, everything that can keep it from starting.
+
+The first thing that fails ends the start, with the text that nats-server logs (operations 4.1).
+"""
+
+from __future__ import annotations
+
+import os
+
+from services.shared.config.options import Options
+from services.shared.runtime.commit import own_commit
+from services.shared.runtime.link_passing import make_rendezvous
+from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
+from services.supervisor.node import Node, OpenListener
+from services.supervisor.plan import ListenerSpec, PlanError, plan_node
+from services.supervisor.roles import LINKS_FROM, LINKS_TO, RoleSpec
+
+
+class StartError(Exception):
+    """The node can't start; the text is the `[FTL]` line."""
+
+
+def open_node(
+    options: Options, *, roles: tuple[RoleSpec, ...], program: str, argv: tuple[str, ...], started_ns: int
+) -> Node:
+    """Writes the pid file and opens the listeners of this process's node. Raises StartError."""
+    if options.pid_file:
+        try:
+            write_pid_file(options.pid_file)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            text = f"Could not write pidfile: open {options.pid_file}: {reason[:1].lower()}{reason[1:]}"
+            raise StartError(text) from error
+    try:
+        plan = plan_node(options, roles=roles)
+    except PlanError as error:
+        raise StartError(str(error)) from error
+    return Node(
+        plan=plan,
+        listeners={listener.name: _open_listener(listener) for listener in plan.listeners},
+        rendezvous=dict(zip((LINKS_TO, LINKS_FROM), make_rendezvous(), strict=True)) if plan.has_links else {},
+        program=program,
+        argv=argv,
+        pid=os.getpid(),
+        started_ns=started_ns,
+        commit=own_commit(),
+    )
+
+
+def write_pid_file(path: str) -> None:
+    """Writes this process's decimal pid without a newline (operations 3.4). Raises OSError."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(os.getpid()))
+
+
+def _open_listener(spec: ListenerSpec) -> OpenListener:
+    try:
+        opened = open_listener(name=spec.name, host=spec.host, port=spec.port)
+    except ListenError as error:
+        raise StartError(spec.failure(str(error))) from error
+    return OpenListener(
+        fd=opened.fd,
+        port=opened.port,
+        address=join_host_port(spec.host or "0.0.0.0", opened.port),
+        bound_host=opened.bound_host,
+    )
