@@ -60,7 +60,9 @@ class Site:
         routes = [Route(self._base or ROOT, _Page(self._root))]
         for endpoint in ENDPOINTS:
             routes.append(Route(self._base + endpoint.path, _Page(self._handler(endpoint))))
-        return Starlette(routes=routes, exception_handlers={404: _missing})
+        app = Starlette(routes=routes, exception_handlers={404: _missing})
+        app.router.redirect_slashes = False
+        return app
 
     async def _root(self, request: Request) -> Answer:
         self._requests[ROOT] += 1

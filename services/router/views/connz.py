@@ -131,10 +131,10 @@ def select(
     """
     offset, limit = page_bounds(options)
     found = [row for row in rows if account is None or row.view.account == account]
+    total = len(found)
     if options.get("filter_subject"):
         wanted = listens(found)
         found = [row for row in found if row.view.cid in wanted]
-    total = len(found)
     if cid := options.get("cid", 0):
         found, limit = [row for row in found if row.view.cid == cid], 1
     if user := options.get("user", ""):
