@@ -23,6 +23,7 @@ use crate::hash::Rng;
 use crate::mapping::Mappings;
 use crate::msgtrace::Tracing;
 use crate::permit::Permit;
+use crate::publish::LINK_PENDING_MAX;
 use crate::slab::Slab;
 
 /// New output that one receiver, or all together, may collect before the drive is asked to flush in the middle of an
@@ -484,7 +485,8 @@ impl Engine {
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.out.push(bytes);
             touch(&mut self.touched, conn, slot);
-            if conn.out.pending() > self.settings.pending_max && conn.closing.is_none() {
+            let pending_max = if conn.kind == Kind::Link { LINK_PENDING_MAX } else { self.settings.pending_max };
+            if conn.out.pending() > pending_max && conn.closing.is_none() {
                 self.doomed.push((slot, CloseReason::SlowConsumerPendingBytes));
             }
         }

@@ -159,6 +159,7 @@ pub enum Event {
 /// Events of two priorities: those that the control plane must see, and those that may be dropped when it is too slow.
 ///
 /// The first kind is bounded by what causes it: at most one waiting CONNECT, one admission and one close per connection.
+/// The subscriptions that a close tells of are left out when too many bytes of them wait already.
 #[derive(Debug)]
 pub struct Events {
     sure: VecDeque<Event>,
@@ -166,8 +167,17 @@ pub struct Events {
     droppable_max: usize,
     droppable_bytes: usize,
     droppable_bytes_max: usize,
+    closed_subs_bytes: usize,
     dropped: u64,
     urgent: bool,
+}
+
+/// What views of subscriptions take.
+fn subs_bytes(views: &[SubView]) -> usize {
+    views
+        .iter()
+        .map(|view| std::mem::size_of::<SubView>() + view.subject.len() + view.queue.len() + view.sid.len())
+        .sum()
 }
 
 impl Event {
@@ -197,16 +207,24 @@ impl Events {
             droppable_max,
             droppable_bytes: 0,
             droppable_bytes_max,
+            closed_subs_bytes: 0,
             dropped: 0,
             urgent: false,
         }
     }
 
     /// Adds an event.
-    pub fn push(&mut self, event: Event) {
+    pub fn push(&mut self, mut event: Event) {
         self.urgent |= !matches!(event, Event::Admitted { .. } | Event::Closed { .. });
-        match event {
-            Event::Connect { .. } | Event::Admitted { .. } | Event::Closed { .. } => self.sure.push_back(event),
+        match &mut event {
+            Event::Closed { sub_views, .. } => {
+                if self.closed_subs_bytes >= self.droppable_bytes_max {
+                    sub_views.clear();
+                }
+                self.closed_subs_bytes += subs_bytes(sub_views);
+                self.sure.push_back(event);
+            }
+            Event::Connect { .. } | Event::Admitted { .. } => self.sure.push_back(event),
             _ if self.droppable.len() >= self.droppable_max || self.droppable_bytes >= self.droppable_bytes_max => {
                 self.dropped += 1;
             }
@@ -220,6 +238,9 @@ impl Events {
     /// Takes the next event, the important ones first.
     pub fn pop(&mut self) -> Option<Event> {
         if let Some(event) = self.sure.pop_front() {
+            if let Event::Closed { sub_views, .. } = &event {
+                self.closed_subs_bytes -= subs_bytes(sub_views);
+            }
             return Some(event);
         }
         let event = self.droppable.pop_front()?;
@@ -282,6 +303,44 @@ mod tests {
         assert_eq!((events.dropped(), events.droppable_bytes), (8, 2000));
         assert!(events.pop().is_some() && events.pop().is_none());
         assert_eq!(events.droppable_bytes, 0);
+    }
+
+    #[test]
+    fn closings_tell_of_their_subscriptions_up_to_a_number_of_bytes() {
+        let mut events = Events::new(1, 1000);
+        let view = SubView {
+            cid: 1,
+            account: 0,
+            subject: vec![b'a'; 400].into(),
+            queue: Box::default(),
+            sid: Box::default(),
+            delivered: 0,
+            max: 0,
+        };
+        let closed = || Event::Closed {
+            cid: 1,
+            account: 0,
+            reason: CloseReason::ClientClosed,
+            detail: Box::default(),
+            traffic: Traffic::default(),
+            subs: 1,
+            sub_views: vec![view.clone()],
+            pending: 0,
+            opened_ns: 0,
+            last_in_ns: 0,
+            rtt_ns: 0,
+            stalls: 0,
+            about: Box::default(),
+            arrival: None,
+        };
+        for _ in 0..10 {
+            events.push(closed());
+        }
+        let told = |event| matches!(event, Event::Closed { sub_views, .. } if !sub_views.is_empty());
+        assert_eq!(std::iter::from_fn(|| events.pop()).filter(|event| told(event.clone())).count(), 3);
+        assert_eq!(events.closed_subs_bytes, 0);
+        events.push(closed());
+        assert!(events.pop().is_some_and(told));
     }
 
     #[test]

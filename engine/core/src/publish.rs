@@ -17,7 +17,7 @@ use crate::subject;
 
 /// Bytes that may wait for another process of this node. It asks for what it gets, so it is not held to the limit of
 /// clients, which the largest answers to monitoring would exceed.
-const LINK_PENDING_MAX: usize = 256 << 20;
+pub(crate) const LINK_PENDING_MAX: usize = 256 << 20;
 
 /// A message on its way to receivers.
 struct Message<'a> {

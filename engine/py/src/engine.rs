@@ -27,14 +27,14 @@ fn gone(_: Gone) -> PyErr {
     PyRuntimeError::new_err("the forwarding thread is gone")
 }
 
-fn reason(code: u8) -> PyResult<CloseReason> {
+pub(crate) fn reason(code: u8) -> PyResult<CloseReason> {
     CloseReason::from_code(code).ok_or_else(|| PyValueError::new_err(format!("no close reason has the number {code}")))
 }
 
 /// Limits for all connections, as keyword arguments from Python.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Limits {
+pub(crate) struct Limits {
     control_line_max: usize,
     pending_max: usize,
     pending_total_max: usize,
@@ -65,7 +65,7 @@ impl From<Limits> for Settings {
 /// What admission decided, as a mapping from Python.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Decided {
+pub(crate) struct Decided {
     cid: u64,
     account: u32,
     permit: Option<Py<Permit>>,
@@ -289,20 +289,7 @@ impl Engine {
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (totals, now_ns) =
             py.detach(|| self.forwarder.ask(|run| (run.engine().totals(), run.now_ns()))).map_err(gone)?;
-        let dict = PyDict::new(py);
-        dict.set_item("in_msgs", totals.traffic.in_msgs)?;
-        dict.set_item("in_bytes", totals.traffic.in_bytes)?;
-        dict.set_item("out_msgs", totals.traffic.out_msgs)?;
-        dict.set_item("out_bytes", totals.traffic.out_bytes)?;
-        dict.set_item("slow_consumers", totals.slow_consumers)?;
-        dict.set_item("stale_connections", totals.stale_connections)?;
-        dict.set_item("subscriptions", totals.subs)?;
-        dict.set_item("connections", totals.conns)?;
-        dict.set_item("total_connections", totals.conns_ever)?;
-        dict.set_item("stuck_bytes", totals.stuck_bytes)?;
-        dict.set_item("stalled", totals.stalled)?;
-        dict.set_item("now_ns", now_ns)?;
-        Ok(dict)
+        views::totals(py, &totals, now_ns)
     }
 
     /// Views of all connections, or of one.

@@ -6,6 +6,7 @@
 
 mod engine;
 mod events;
+mod manual;
 mod mappings;
 mod permit;
 mod process;
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
+    module.add_class::<manual::ManualEngine>()?;
     module.add_class::<mappings::Mappings>()?;
     module.add_class::<permit::Permit>()?;
     tls::register(module)?;

@@ -1,8 +1,9 @@
 //! Views as tuples; `services/shared/engine/views.py` names their members.
 
+use natsfleet_core::engine::Totals;
 use natsfleet_core::view::{AccountView, ConnView, SubView};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::events::{came_in, four};
 
@@ -41,4 +42,22 @@ pub fn account<'py>(py: Python<'py>, view: &AccountView) -> PyResult<Bound<'py, 
     let l = &view.lookups;
     let lookups = (l.subs, l.inserts, l.removes, l.matches, l.hits, l.remembered, l.fanout_max, l.fanout_total);
     (view.number, view.conns, four(&view.traffic), view.slow_consumers, lookups).into_pyobject(py).map(Bound::into_any)
+}
+
+/// The counters of the whole engine by name, at the time `now_ns` of its clock.
+pub fn totals<'py>(py: Python<'py>, totals: &Totals, now_ns: u64) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("in_msgs", totals.traffic.in_msgs)?;
+    dict.set_item("in_bytes", totals.traffic.in_bytes)?;
+    dict.set_item("out_msgs", totals.traffic.out_msgs)?;
+    dict.set_item("out_bytes", totals.traffic.out_bytes)?;
+    dict.set_item("slow_consumers", totals.slow_consumers)?;
+    dict.set_item("stale_connections", totals.stale_connections)?;
+    dict.set_item("subscriptions", totals.subs)?;
+    dict.set_item("connections", totals.conns)?;
+    dict.set_item("total_connections", totals.conns_ever)?;
+    dict.set_item("stuck_bytes", totals.stuck_bytes)?;
+    dict.set_item("stalled", totals.stalled)?;
+    dict.set_item("now_ns", now_ns)?;
+    Ok(dict)
 }

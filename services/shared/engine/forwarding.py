@@ -210,18 +210,12 @@ def _deny(side: SubjectPermission | None) -> list[bytes]:
     return [] if side is None else [entry.encode() for entry in side.deny]
 
 
-class Forwarding:
-    """The engine of one router. Owns the forwarding thread and every socket given to it."""
+class EngineControl:
+    """What the control plane may ask of an engine, however it is driven."""
 
     __slots__ = ("_engine",)
 
-    def __init__(self, limits: dict[str, object], *, seed: int) -> None:
-        self._engine = _native.Engine(limits, seed)
-
-    @property
-    def events_fd(self) -> int:
-        """Readable when there are events."""
-        return self._engine.events_fd()
+    _engine: _native.Engine | _native.ManualEngine
 
     def events(self, *, at_most: int) -> list[Event]:
         """Takes events: tuples whose first member is their name (`engine/py/src/events.rs`)."""
@@ -239,46 +233,9 @@ class Forwarding:
         """Makes an account known, or replaces its mappings."""
         self._engine.install_account(number, mappings)
 
-    def adopt(
-        self,
-        fd: int,
-        handover: Handover,
-        *,
-        greeting: bytes = b"",
-        received: bytes = b"",
-        websocket: WebsocketLayer | None = None,
-        tls: TlsSession | None = None,
-    ) -> None:
-        """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already.
-
-        The engine takes the session out of `tls`, with what waits in it; the object is of no use afterwards.
-        """
-        layer = None
-        if websocket is not None:
-            layer = (
-                websocket.compress,
-                websocket.masked_input,
-                websocket.frame_bytes_max,
-                websocket.fragment_compressed,
-                websocket.message_bytes_max,
-            )
-        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
-
     def next_cid(self) -> int:
         """A client id for a connection that is going to be adopted."""
         return self._engine.next_cid()
-
-    def open_door(self, fd: int, door: Door) -> None:
-        """Has the engine accept connections from a listening socket, which it owns from now on."""
-        self._engine.open_door(fd, door.number, door.welcome.as_mapping(), door.info, door.nonce)
-
-    def change_door(self, door: Door) -> None:
-        """Changes how the door with this number treats newcomers."""
-        self._engine.change_door(door.number, door.welcome.as_mapping(), door.info, door.nonce)
-
-    def close_doors(self) -> None:
-        """Accepts nobody any more through any door; their sockets are closed."""
-        self._engine.close_doors()
 
     def readmit(self, handover: Handover) -> None:
         """Answers the CONNECT of a connection: it goes on as the handover says, without its old subscriptions."""
@@ -344,6 +301,59 @@ class Forwarding:
     def accounts(self) -> list[AccountView]:
         """All accounts that were installed, by number."""
         return [AccountView(a[0], a[1], Traffic(*a[2]), a[3], Lookups(*a[4])) for a in self._engine.accounts()]
+
+
+class Forwarding(EngineControl):
+    """The engine of one router. Owns the forwarding thread and every socket given to it."""
+
+    __slots__ = ()
+
+    _engine: _native.Engine
+
+    def __init__(self, limits: dict[str, object], *, seed: int) -> None:
+        self._engine = _native.Engine(limits, seed)
+
+    @property
+    def events_fd(self) -> int:
+        """Readable when there are events."""
+        return self._engine.events_fd()
+
+    def adopt(
+        self,
+        fd: int,
+        handover: Handover,
+        *,
+        greeting: bytes = b"",
+        received: bytes = b"",
+        websocket: WebsocketLayer | None = None,
+        tls: TlsSession | None = None,
+    ) -> None:
+        """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already.
+
+        The engine takes the session out of `tls`, with what waits in it; the object is of no use afterwards.
+        """
+        layer = None
+        if websocket is not None:
+            layer = (
+                websocket.compress,
+                websocket.masked_input,
+                websocket.frame_bytes_max,
+                websocket.fragment_compressed,
+                websocket.message_bytes_max,
+            )
+        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
+
+    def open_door(self, fd: int, door: Door) -> None:
+        """Has the engine accept connections from a listening socket, which it owns from now on."""
+        self._engine.open_door(fd, door.number, door.welcome.as_mapping(), door.info, door.nonce)
+
+    def change_door(self, door: Door) -> None:
+        """Changes how the door with this number treats newcomers."""
+        self._engine.change_door(door.number, door.welcome.as_mapping(), door.info, door.nonce)
+
+    def close_doors(self) -> None:
+        """Accepts nobody any more through any door; their sockets are closed."""
+        self._engine.close_doors()
 
     def stop(self) -> None:
         """Ends the forwarding thread; every socket is closed."""
