@@ -217,7 +217,7 @@ class TestAccounts:
 
 
 class TestTls:
-    def test_a_block(self) -> None:
+    def test_a_block_is_read_whole(self) -> None:
         tls = _with_tls(
             'tls {cert_file: ec.crt, key_file: ec.key, ca_file: ec.crt, verify: true, timeout: 1.5, min_version: "1.3", '
             f'pinned_certs: ["{"A" * 64}"], connection_rate_limit: 5, cipher_suites: [TLS_AES_128_GCM_SHA256], '
