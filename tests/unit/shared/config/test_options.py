@@ -96,7 +96,7 @@ def test_top_level_options(text: str, changed: dict[str, Any]) -> None:
         ("max_traced_msg_len: 10", LogOptions(max_traced_msg_len=10)),
     ],
 )
-def test_logging_options(text: str, log: LogOptions) -> None:
+def test_logging_options_arrive_in_their_record(text: str, log: LogOptions) -> None:
     assert options(text).log == log
 
 
@@ -156,7 +156,7 @@ class TestAuthorization:
             ),
         ],
     )
-    def test_permissions(self, written: str, permissions: Permissions) -> None:
+    def test_permissions_of_a_user(self, written: str, permissions: Permissions) -> None:
         (user,) = options(f"authorization {{users: [{{user: a, permissions {{{written}}}}}]}}").authorization.users
         assert user.permissions == permissions
 
@@ -179,7 +179,7 @@ class TestAuthorization:
 
 
 class TestAccounts:
-    def test_an_account(self) -> None:
+    def test_an_account_with_everything(self) -> None:
         text = """accounts {
             A {
                 users: [{user: a, password: p}]
@@ -200,7 +200,7 @@ class TestAccounts:
     def test_an_array_names_empty_accounts(self) -> None:
         assert options("accounts: [A, B]").accounts == (AccountOptions(name="A"), AccountOptions(name="B"))
 
-    def test_weighted_mappings(self) -> None:
+    def test_weighted_mappings_keep_their_order(self) -> None:
         text = """maps {
             "a.*": [{dest: "b.$1", weight: 30}, {destination: c, weight: "20%"}, {dest: d, weight: 100%, cluster: X}]
         }"""
@@ -217,7 +217,7 @@ class TestAccounts:
 
 
 class TestTls:
-    def test_block_is_read(self) -> None:
+    def test_a_block_is_read_whole(self) -> None:
         tls = _with_tls(
             'tls {cert_file: ec.crt, key_file: ec.key, ca_file: ec.crt, verify: true, timeout: 1.5, min_version: "1.3", '
             f'pinned_certs: ["{"A" * 64}"], connection_rate_limit: 5, cipher_suites: [TLS_AES_128_GCM_SHA256], '
