@@ -54,12 +54,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server_kind" not in metafunc.fixturenames:
         return
-    chosen = metafunc.config.getoption("--server-kind")
-    kinds = [kind for kind in ServerKind if chosen in ("both", kind.value)]
-    if metafunc.function.__name__ in REAL_ONLY:
-        kinds = [kind for kind in kinds if kind is ServerKind.REAL]
+    kinds = [ServerKind.REAL] if metafunc.function.__name__ in REAL_ONLY else list(ServerKind)
     marked = [pytest.param(kind, id=kind.value, marks=[pytest.mark.real] * (kind is ServerKind.REAL)) for kind in kinds]
     metafunc.parametrize("server_kind", marked, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the runs against the server that was not asked for."""
+    chosen = config.getoption("--server-kind")
+    if chosen == "both":
+        return
+    left_out = [item for item in items if runs_against(item) not in (None, ServerKind(chosen))]
+    config.hook.pytest_deselected(items=left_out)
+    gone = set(left_out)
+    items[:] = [item for item in items if item not in gone]
+
+
+def runs_against(item: pytest.Item) -> ServerKind | None:
+    """The server that this run of a test is about, if it is about one."""
+    kind: ServerKind | None = item.callspec.params.get("server_kind") if hasattr(item, "callspec") else None
+    return kind
 
 
 @pytest.fixture(scope="session")
