@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ from services.shared.telemetry.log import Logger
 
 if TYPE_CHECKING:
     from services.router.views.endpoints import RouterEndpoints
+
+
+_ID_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_CHARS = 22
 
 
 class Inspection:
@@ -74,7 +79,12 @@ class Inspection:
 
         self._endpoints = RouterEndpoints(
             self._plan, engine=self._engine, desk=self._desk, numbers=self._numbers, ring=self.ring,
-            next_message=self._next_message, wall_ns=time.time_ns,
+            next_message=self._next_message, unique_id=_unique_id, wall_ns=time.time_ns,
         )  # fmt: skip
         self._endpoints.follow(*self._in_force)
         return self._endpoints
+
+
+def _unique_id() -> str:
+    """A name that no other event has."""
+    return "".join(random.choices(_ID_DIGITS, k=_ID_CHARS))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SERVER_ENDPOINTS: Final = (
     "IDZ", "STATSZ", "VARZ", "SUBSZ", "CONNZ", "ROUTEZ", "GATEWAYZ", "LEAFZ", "ACCOUNTZ", "JSZ", "HEALTHZ",
 )  # fmt: skip
-ACCOUNT_ENDPOINTS: Final = ("SUBSZ", "CONNZ", "LEAFZ", "INFO", "STATZ")
+ACCOUNT_ENDPOINTS: Final = ("SUBSZ", "CONNZ", "LEAFZ", "INFO", "STATZ", "CONNS")
 ALL_ACCOUNTS: Final = "PING"
 NO_SYSTEM_ACCOUNT: Final = ""
 """The name of the account that links live in when no system account is configured. Nobody else can be in it."""
