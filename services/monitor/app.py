@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -30,6 +30,14 @@ CLOSING_S: Final = 1
 class _Server(uvicorn.Server):
     """The web server of a role: orders come over the control channel, so signals stay ignored."""
 
+    def __init__(self, config: uvicorn.Config, *, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -46,7 +54,11 @@ def run(plan: RolePlan) -> int:
         config = _config(plan, link)
     except (OSError, ValueError) as error:
         return _give_up(channel, log, f"Can't start monitoring: {error}")
-    asyncio.run(_serve(plan, channel, log, config, link))
+    # Not asyncio.run, which would wait for requests that are under way: whoever stops a node wants it gone, and the
+    # process ends with this function.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(_serve(plan, channel, log, config))
     return 0
 
 
@@ -71,20 +83,15 @@ def _config(plan: RolePlan, link: Link) -> uvicorn.Config:
     return config
 
 
-async def _serve(
-    plan: RolePlan, channel: ControlChannel | None, log: Logger, config: uvicorn.Config, link: Link
-) -> None:
-    server = _Server(config)
+async def _serve(plan: RolePlan, channel: ControlChannel | None, log: Logger, config: uvicorn.Config) -> None:
+    server = _Server(config, on_start=lambda: channel.send(Ready()) if channel is not None else None)
     listener = socket.socket(fileno=os.dup(plan.sockets[MONITORING_LISTENER]))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    if channel is None:
-        await serving
-        return
-    channel.send(Ready())
-    await serve_control(channel, log)
-    server.should_exit = True
-    await link.close()
-    await serving
+    tasks = [asyncio.create_task(server.serve(sockets=[listener]))]
+    if channel is not None:
+        tasks.append(asyncio.create_task(serve_control(channel, log)))
+    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.result()  # raises what ended it
 
 
 def _log(plan: RolePlan, channel: ControlChannel | None) -> Logger:

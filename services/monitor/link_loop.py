@@ -81,6 +81,12 @@ class Link:
             self._reading.cancel()
         if self._writer is not None:
             self._writer.close()
+        self._fail_waiting()
+
+    def _fail_waiting(self) -> None:
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(RouterGoneError("the router went away"))
 
     async def _open_writer(self) -> asyncio.StreamWriter:
         async with self._opening:
@@ -103,9 +109,7 @@ class Link:
         finally:
             self._writer = None
             writer.close()
-            for answer in self._waiting.values():
-                if not answer.done():
-                    answer.set_exception(RouterGoneError("the router went away"))
+            self._fail_waiting()
 
     async def _take(self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         operation, *words = line.split()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from services.router.admission.desk import Desk
 from services.router.closed_ring import ClosedRing
-from services.router.links_loop import Links
+from services.router.links_loop import links_loop
 from services.router.rib.accounts import AccountNumbers
 from services.router.system_requests import NO_SYSTEM_ACCOUNT, SystemRequests
 from services.shared.config.options import Options
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
     from services.router.views.endpoints import RouterEndpoints
 
 
+_ID_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_CHARS = 22
+
+
 class Inspection:
     """Wires the parts of a router that show it. `next_message` numbers what the server says of itself."""
 
-    __slots__ = ("_desk", "_endpoints", "_engine", "_in_force", "_links", "_next_message", "_numbers", "_plan", "requests",
+    __slots__ = ("_desk", "_endpoints", "_engine", "_in_force", "_next_message", "_numbers", "_plan", "requests",
                  "ring")  # fmt: skip
 
     def __init__(
@@ -38,35 +44,28 @@ class Inspection:
         self._desk = desk
         self._numbers = numbers
         self._next_message = next_message
-        self._links = Links(engine)
         self._endpoints: RouterEndpoints | None = None
         self._in_force = plan.options, plan.started_ns
         self.ring = ClosedRing(plan.options.max_closed_clients)
         self.requests = SystemRequests(engine, server_id=plan.identity.server_id, load=self._load, log=log)
 
     def open(self, nursery: trio.Nursery) -> None:
-        """Answers from now on."""
-        self._listen()
-        if RENDEZVOUS in self._plan.sockets:
-            rendezvous = self._plan.sockets[RENDEZVOUS]
-            nursery.start_soon(self._links.take_loop, rendezvous, lambda: self.requests.account, name="links")
-
-    def follow(self, options: Options, *, loaded_ns: int) -> None:
-        """Other options are in force since `loaded_ns`, wall time; the desk has their rules already."""
-        self.ring.resize(options.max_closed_clients)
-        self._listen()
-        self._in_force = options, loaded_ns
-        if self._endpoints is not None:
-            self._endpoints.follow(*self._in_force)
-
-    def _listen(self) -> None:
-        """Listens in the system account; without one, in an account that only links are in."""
+        """Answers from now on: in the system account; without one, in an account that only links are in."""
         name = self._desk.rules.directory.system_account
         number = self._numbers.number(name or NO_SYSTEM_ACCOUNT)
         if name is None:
             self._engine.install_account(number)
-        if self.requests.listen(number):
-            self._links.drop()
+        self.requests.listen(number)
+        if RENDEZVOUS in self._plan.sockets:
+            rendezvous = self._plan.sockets[RENDEZVOUS]
+            nursery.start_soon(partial(links_loop, rendezvous, self._engine, account=number), name="links")
+
+    def follow(self, options: Options, *, loaded_ns: int) -> None:
+        """Other options are in force since `loaded_ns`, wall time; the desk has their rules already."""
+        self.ring.resize(options.max_closed_clients)
+        self._in_force = options, loaded_ns
+        if self._endpoints is not None:
+            self._endpoints.follow(*self._in_force)
 
     def _load(self) -> RouterEndpoints:
         # Only routers that somebody asks need this.
@@ -74,7 +73,12 @@ class Inspection:
 
         self._endpoints = RouterEndpoints(
             self._plan, engine=self._engine, desk=self._desk, numbers=self._numbers, ring=self.ring,
-            next_message=self._next_message, wall_ns=time.time_ns,
+            next_message=self._next_message, unique_id=_unique_id, wall_ns=time.time_ns,
         )  # fmt: skip
         self._endpoints.follow(*self._in_force)
         return self._endpoints
+
+
+def _unique_id() -> str:
+    """A name that no other event has."""
+    return "".join(random.choices(_ID_DIGITS, k=_ID_CHARS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -11,7 +10,6 @@ import trio
 from services.router.rib.limits import UNLIMITED_PAYLOAD, UNLIMITED_SUBSCRIPTIONS
 from services.shared.engine.forwarding import Forwarding, Handover
 from services.shared.runtime.link_passing import take_links
-from services.shared.wire.close_reasons import CloseReason
 
 FIRST_LINK_CID: Final = 1 << 62
 """Links are numbered from here, far from what clients ever get."""
@@ -44,25 +42,12 @@ def link_handover(cid: int, *, account: int) -> Handover:
     )
 
 
-class Links:
-    """The links that this router has."""
-
-    __slots__ = ("_engine", "_next_cid")
-
-    def __init__(self, engine: Forwarding) -> None:
-        self._engine = engine
-        self._next_cid = FIRST_LINK_CID
-
-    async def take_loop(self, rendezvous: int, system_account: Callable[[], int]) -> None:
-        """Takes links for ever. Owns the descriptor."""
-        with socket.socket(fileno=rendezvous) as door:
-            while True:
-                await trio.lowlevel.wait_readable(door)
-                for fd in take_links(door):
-                    self._engine.adopt(fd, link_handover(self._next_cid, account=system_account()))
-                    self._next_cid += 1
-
-    def drop(self) -> None:
-        """Ends all links, because the system account is another one now; their roles make new ones."""
-        for cid in range(FIRST_LINK_CID, self._next_cid):
-            self._engine.close(cid, CloseReason.CLIENT_CLOSED)
+async def links_loop(rendezvous: int, engine: Forwarding, *, account: int) -> None:
+    """Takes links into an account, for ever. Owns the descriptor."""
+    cid = FIRST_LINK_CID
+    with socket.socket(fileno=rendezvous) as door:
+        while True:
+            await trio.lowlevel.wait_readable(door)
+            for fd in take_links(door):
+                engine.adopt(fd, link_handover(cid, account=account))
+                cid += 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SERVER_ENDPOINTS: Final = (
     "IDZ", "STATSZ", "VARZ", "SUBSZ", "CONNZ", "ROUTEZ", "GATEWAYZ", "LEAFZ", "ACCOUNTZ", "JSZ", "HEALTHZ",
 )  # fmt: skip
-ACCOUNT_ENDPOINTS: Final = ("SUBSZ", "CONNZ", "LEAFZ", "INFO", "STATZ")
+ACCOUNT_ENDPOINTS: Final = ("SUBSZ", "CONNZ", "LEAFZ", "INFO", "STATZ", "CONNS")
 ALL_ACCOUNTS: Final = "PING"
 NO_SYSTEM_ACCOUNT: Final = ""
 """The name of the account that links live in when no system account is configured. Nobody else can be in it."""
@@ -39,7 +39,7 @@ def requests_of(server_id: str) -> tuple[tuple[str, str], ...]:
 class SystemRequests:
     """Answers the requests that arrive in one account. `load` makes the endpoints when the first one comes."""
 
-    __slots__ = ("_account", "_endpoints", "_engine", "_load", "_log", "_names", "_subjects")
+    __slots__ = ("_endpoints", "_engine", "_load", "_log", "_names", "_subjects")
 
     def __init__(self, engine: Forwarding, *, server_id: str, load: Callable[[], RouterEndpoints], log: Logger) -> None:
         self._log = log
@@ -48,25 +48,11 @@ class SystemRequests:
         self._endpoints: RouterEndpoints | None = None
         self._subjects = requests_of(server_id)
         self._names = [name for _, name in self._subjects]
-        self._account: int | None = None
 
-    @property
-    def account(self) -> int:
-        """The number of the account that is listened to."""
-        if self._account is None:
-            raise ValueError("nothing is listened to yet")
-        return self._account
-
-    def listen(self, account: int) -> bool:
-        """Answers requests in this account from now on, and in no other; true if it is another one than before."""
-        if account == self._account:
-            return False
-        for tag in range(len(self._subjects) if self._account is not None else 0):
-            self._engine.unsubscribe(tag)
-        self._account = account
+    def listen(self, account: int) -> None:
+        """Answers requests in this account from now on. The system account is the same until the next start."""
         for tag, (subject, _) in enumerate(self._subjects):
             self._engine.subscribe(account=account, subject=subject.encode(), tag=tag)
-        return True
 
     def take(self, event: Event) -> None:
         """Answers one request: a `deliver` event. Without a reply subject there is nobody to answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from services.shared.engine.forwarding import AccountView
@@ -25,6 +25,19 @@ def account_stat(view: AccountView, *, name: str) -> dict[str, Any]:
         "sent": _data(traffic.out_msgs, traffic.out_bytes),
         "received": _data(traffic.in_msgs, traffic.in_bytes),
         "slow_consumers": view.slow_consumers,
+    }
+
+
+def connections_event(
+    view: AccountView, *, name: str, event_id: str, now_ns: int, server: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The event that tells how many connections an account has (reference: security 8.3)."""
+    return {
+        "type": "io.nats.server.advisory.v1.account_connections",
+        "id": event_id,
+        "timestamp": rfc3339(now_ns),
+        "server": server,
+        **account_stat(view, name=name),
     }
 
 

@@ -39,12 +39,12 @@ class EncodedAnswer:
 class RouterEndpoints:
     """Answers requests from what the engine, the desk and the ring of closed connections know.
 
-    `next_message` numbers what the server says of itself, `wall_ns` reads the wall clock.
+    `next_message` numbers what the server says of itself, `unique_id` names events, `wall_ns` reads the wall clock.
     """
 
     def __init__(
         self, plan: RolePlan, *, engine: Forwarding, desk: Desk, numbers: AccountNumbers, ring: ClosedRing,
-        next_message: Callable[[], int], wall_ns: Callable[[], int],
+        next_message: Callable[[], int], unique_id: Callable[[], str], wall_ns: Callable[[], int],
     ) -> None:  # fmt: skip
         self._plan = plan
         self._engine = engine
@@ -52,6 +52,7 @@ class RouterEndpoints:
         self._numbers = numbers
         self._ring = ring
         self._next_message = next_message
+        self._unique_id = unique_id
         self._wall_ns = wall_ns
         self._usage = ProcessUsage()
         self._http_requests: dict[str, int] = {}
@@ -74,6 +75,7 @@ class RouterEndpoints:
             "ACCOUNT.LEAFZ": Endpoint(self._alone(standalone.leafz), kind="LeafzEventOptions"),
             "ACCOUNT.INFO": Endpoint(self._account_info),
             "ACCOUNT.STATZ": Endpoint(self._account_statz, kind="AccountStatzEventOptions", members=accstatz.MEMBERS),
+            "ACCOUNT.CONNS": Endpoint(self._account_connections, wrapper=""),
         }  # fmt: skip
 
     def follow(self, options: Options, loaded_ns: int) -> None:
@@ -189,6 +191,16 @@ class RouterEndpoints:
         ]
         stats = accstatz.accstatz(chosen, server_id=self._id, now_ns=self._wall_ns(), unused=unused)
         return stats if stats["account_statz"] or asked_all else None
+
+    def _account_connections(self, request: Request) -> dict[str, Any] | None:
+        """The event about an account's connections, or nothing when it has none."""
+        found = [view for name, view in self._accounts() if name == request.account and view.connections]
+        if not found:
+            return None
+        return accstatz.connections_event(
+            found[0], name=request.account, event_id=self._unique_id(), now_ns=self._wall_ns(),
+            server=self._services.block(),
+        )  # fmt: skip
 
     # Subscriptions
 

@@ -265,10 +265,6 @@ class EngineControl:
         """Asks for what is published on a subject: `deliver` events with the tag."""
         self._engine.subscribe(account, subject, tag, queue)
 
-    def unsubscribe(self, tag: int) -> None:
-        """Ends what `subscribe` asked for with this tag."""
-        self._engine.unsubscribe(tag)
-
     def publish(self, messages: Sequence[tuple[int, bytes, bytes, int, bytes]]) -> None:
         """Publishes messages `(account, subject, reply, header_bytes, body)`."""
         self._engine.publish(messages)

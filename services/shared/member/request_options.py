@@ -22,6 +22,14 @@ FILTERS: Final[Mapping[str, str]] = {
 }
 """Options that every request may have: which servers are meant."""
 
+_PLACES: Final = (
+    ("Expecting property name", "looking for beginning of object key string"),
+    ("Expecting ':'", "after object key"),
+    ("Expecting ','", "after object key:value pair"),
+    ("Extra data", "after top-level value"),
+)
+"""What Python's and Go's decoders say about the place of a wrong character."""
+
 _UINT64_MAX: Final = (1 << 64) - 1
 _INT64_MAX: Final = (1 << 63) - 1
 _DEPTH_MAX_BYTES: Final = 1 << 20
@@ -105,7 +113,9 @@ def _syntax_text(body: bytes, error: Exception) -> str:
     text = body.decode(errors="replace")
     if not text.strip() or at >= len(text.rstrip()):
         return "unexpected end of JSON input"
-    return f"invalid character {_character(text[at])} looking for beginning of value"
+    message = error.msg if isinstance(error, json.JSONDecodeError) else ""
+    where = next((go for python, go in _PLACES if message.startswith(python)), "looking for beginning of value")
+    return f"invalid character {_character(text[at])} {where}"
 
 
 def _character(character: str) -> str:

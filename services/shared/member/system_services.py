@@ -68,11 +68,12 @@ class SystemServices:
     def answer(self, endpoint: Endpoint, body: bytes, *, account: str = "", trusted: bool = False) -> bytes | None:
         """The answer to a request, or None when it is for somebody else."""
         if not endpoint.wrapper:
-            return compact(endpoint.answer(Request(options={}, account=account, trusted=trusted)))
+            bare = endpoint.answer(Request(options={}, account=account, trusted=trusted))
+            return None if bare is None else compact(bare)
         try:
             options = read_options(body, kind=endpoint.kind, members={**FILTERS, **endpoint.members})
         except OptionsError as error:
-            return compact({"server": self._block(), "error": _error(BAD_REQUEST, str(error))})
+            return compact({"server": self.block(), "error": _error(BAD_REQUEST, str(error))})
         info = self.info
         if not concerns(
             options, name=info.name, cluster=info.cluster, host=info.host, tags=info.tags, domain=info.domain
@@ -81,10 +82,11 @@ class SystemServices:
         try:
             data = endpoint.answer(Request(options=options, account=account, trusted=trusted))
         except EndpointError as error:
-            return compact({"server": self._block(), "data": None, "error": _error(FAILED, str(error))})
-        return None if data is None else compact({"server": self._block(), endpoint.wrapper: data})
+            return compact({"server": self.block(), "data": None, "error": _error(FAILED, str(error))})
+        return None if data is None else compact({"server": self.block(), endpoint.wrapper: data})
 
-    def _block(self) -> dict[str, Any]:
+    def block(self) -> dict[str, Any]:
+        """The block about this server in its next message."""
         return self.info.block(seq=self._next_message(), now_ns=self._wall_ns())
 
 
