@@ -142,7 +142,6 @@ pub struct Engine {
     pub(crate) full: bool,
     /// Bytes copied to receivers since the drive began to flush last.
     pub(crate) fresh_bytes: usize,
-    pub(crate) stuck_conns: u64,
     /// The trace of the message under way, if it asked for one.
     pub(crate) tracing: Option<Box<Tracing>>,
     seed: u64,
@@ -176,7 +175,6 @@ impl Engine {
             stall: false,
             full: false,
             fresh_bytes: 0,
-            stuck_conns: 0,
             tracing: None,
             seed,
             internal,
@@ -589,9 +587,16 @@ impl Engine {
             ),
             _ => format!("Slow Consumer Detected: MaxPending of {} Exceeded", self.settings.pending_max),
         };
-        // Nothing more is said to it: what waits is dropped with the memory.
-        conn.out = Default::default();
-        self.close_now(slot, reason, None, &detail);
+        self.cut(slot, reason, &detail);
+    }
+
+    /// Nothing more is said to a connection that is cut: what waits is dropped with the memory.
+    fn cut(&mut self, slot: u32, reason: CloseReason, detail: &str) {
+        self.close_now(slot, reason, None, detail);
+        if let Some(conn) = self.conns.get_mut(slot) {
+            conn.out = Default::default();
+        }
+        self.unstick(slot);
     }
 
     /// Connections with new output or a new state since the last call. The drive flushes each once.
@@ -637,7 +642,6 @@ impl Engine {
         let held = conn.out.held();
         if conn.stuck == 0 {
             conn.stuck_since_ns = now_ns;
-            self.stuck_conns += 1;
             let due = now_ns.saturating_add(self.settings.write_deadline_ns);
             self.set_timer(slot, due);
         }
@@ -646,18 +650,24 @@ impl Engine {
             conn.stuck = held;
             conn.stuck_pending = conn.out.pending();
         }
-        // Over the bound of all together, whoever holds at least a fair share of it goes first.
-        let total = self.totals.stuck_bytes;
-        if total > self.settings.pending_total_max as u64 && held as u64 >= total / self.stuck_conns.max(1) {
-            self.cut_slow(slot, CloseReason::SlowConsumerPendingBytes, now_ns);
+        while self.totals.stuck_bytes > self.settings.pending_total_max as u64 {
+            let Some(largest) = self.largest_stuck() else { break };
+            let total = self.settings.pending_total_max;
+            let detail = format!("Slow Consumer Detected: MaxPending of {total} Exceeded by all connections together");
+            self.cut(largest, CloseReason::SlowConsumerPendingBytes, &detail);
         }
+    }
+
+    /// Over the bound of all together, whoever holds most goes first: it frees most, and those who nearly keep up stay.
+    fn largest_stuck(&self) -> Option<u32> {
+        let stuck = self.conns.iter().filter(|(_, conn)| conn.stuck > 0);
+        stuck.max_by_key(|(_, conn)| conn.stuck).map(|(slot, _)| slot)
     }
 
     fn unstick(&mut self, slot: u32) {
         if let Some(conn) = self.conns.get_mut(slot) {
             if conn.stuck > 0 {
                 self.totals.stuck_bytes -= conn.stuck as u64;
-                self.stuck_conns -= 1;
                 conn.stuck = 0;
                 conn.stuck_pending = 0;
             }

@@ -113,3 +113,26 @@ fn the_bound_of_all_together_is_about_memory_and_cuts_the_largest() {
     assert!(seen > 4 << 20);
     assert_eq!(cut(&mut engine), [(11, CloseReason::SlowConsumerPendingBytes)]);
 }
+
+#[test]
+fn idle_backlogs_go_before_those_that_grow() {
+    let settings = Settings { pending_total_max: 8 << 20, ..Settings::default() };
+    let (mut engine, slots) = engine(settings, 101);
+    for (at, &slot) in slots[1..].iter().enumerate() {
+        let subject = if at < 90 { "few" } else { "many" };
+        feed_to_full_sockets(&mut engine, slot, format!("SUB {subject} 1\r\n").as_bytes());
+    }
+    let message = |subject: &str| [format!("PUB {subject} 5000\r\n").as_bytes(), &[b'x'; 5000], b"\r\n"].concat();
+    for _ in 0..120 {
+        feed_to_full_sockets(&mut engine, slots[0], &message("many"));
+    }
+    assert_eq!(cut(&mut engine), []);
+    for _ in 0..10 {
+        feed_to_full_sockets(&mut engine, slots[0], &message("few"));
+        assert!(engine.totals().stuck_bytes <= 8 << 20);
+    }
+    let mut gone: Vec<u64> = cut(&mut engine).into_iter().map(|(cid, _)| cid).collect();
+    assert!((3..10).contains(&gone.len()), "{gone:?}");
+    gone.sort_unstable();
+    assert!(gone.iter().all(|cid| (92..=101).contains(cid)), "{gone:?}");
+}

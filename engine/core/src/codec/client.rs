@@ -303,7 +303,7 @@ fn publish<'a, const N: usize>(
     // Canonical: one blank between arguments and CRLF right after the sizes. Then the rest of the frame is what receivers get.
     let tail_at = if reply.is_empty() { sizes_at } else { offset(reply) };
     let gaps = usize::from(!reply.is_empty());
-    let canonical = sizes_end + 2 == body_at
+    let canonical = input[sizes_end..body_at] == *b"\r\n"
         && sizes_end - tail_at == reply.len() + gaps + sizes.len()
         && (!headers || sizes.len() == sizes_start.len() + 1 + total_text.len())
         && (reply.is_empty() || input[tail_at + reply.len()] == b' ')
@@ -339,6 +339,8 @@ mod tests {
         assert_eq!(used, 20);
         let Next::Frame(Frame::Publish(p), _) = one(b"pub a  r\t3 \nxyz\r\n") else { panic!() };
         assert_eq!((p.reply, p.body, p.tail), (&b"r"[..], &b"xyz"[..], None));
+        let Next::Frame(Frame::Publish(p), _) = one(b"PUB a 3 \nxyz\r\n") else { panic!() };
+        assert_eq!((p.body, p.tail), (&b"xyz"[..], None));
         let Next::Frame(Frame::Publish(p), _) = one(b"HPUB a r 2 3\r\nxyz\r\n") else { panic!() };
         assert_eq!((p.header_bytes, p.tail), (Some(2), Some(&b"r 2 3\r\nxyz\r\n"[..])));
     }
