@@ -201,7 +201,12 @@ async def test_hostile_requests_leave_the_node_as_it_is() -> None:
                 await stream.send_eof()
                 while await stream.receive_some():
                     pass
-        queries = ("/connz?user=" + "x" * 10_000, "/connz?acc=%00%ff", "/subsz?test=%F0%9F%98%80&subs=1", "/accountz?acc=*")
+        queries = (
+            "/connz?user=" + "x" * 10_000,
+            "/connz?acc=%00%ff",
+            "/subsz?test=%F0%9F%98%80&subs=1",
+            "/accountz?acc=*",
+        )
         for path in queries:
             assert (await get(server, path)).status in (200, 400)
         assert (role_pid(server, "router"), role_pid(server, "monitor")) == (router, monitor)

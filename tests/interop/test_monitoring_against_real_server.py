@@ -262,7 +262,9 @@ async def test_connections_are_listed_in_the_same_order_with_the_same_figures() 
             for name in ("num_connections", "total", "offset", "limit"):
                 if ours[name] != theirs[name]:
                     wrong.append(f"{path}: {name} wanted {theirs[name]}, got {ours[name]}")
-            rows = [[{key: row.get(key) for key in figures} for row in page["connections"] or ()] for page in (ours, theirs)]
+            rows = [
+                [{key: row.get(key) for key in figures} for row in page["connections"] or ()] for page in (ours, theirs)
+            ]
             if any(f"sort={key}" in path for key in TIED):
                 rows = [sorted(each, key=lambda row: row["name"]) for each in rows]
             if rows[0] != rows[1]:
@@ -307,7 +309,7 @@ REQUESTS = (
     ("$SYS.REQ.SERVER.PING.CONNZ", b'{"a" 1}'),
     ("$SYS.REQ.SERVER.PING.CONNZ", b'{"a":1 "b":2}'),
     ("$SYS.REQ.SERVER.PING.CONNZ", b'{"a":}'),
-    ("$SYS.REQ.SERVER.PING.CONNZ", b'{} x'),
+    ("$SYS.REQ.SERVER.PING.CONNZ", b"{} x"),
     ("$SYS.REQ.SERVER.PING.CONNZ", b'{"a":'),
     ("$SYS.REQ.SERVER.PING.CONNZ", b"{'a':1}"),
     ("$SYS.REQ.SERVER.PING.SUBSZ", b""),

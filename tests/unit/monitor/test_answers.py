@@ -63,7 +63,9 @@ def test_paths_are_cleaned(path: str, cleaned: str) -> None:
     assert clean_path(path) == cleaned
 
 
-@pytest.mark.parametrize(("configured", "base"), [("", ""), ("/", ""), ("mon", "/mon"), ("/mon/", "/mon"), ("a//b", "/a/b")])
+@pytest.mark.parametrize(
+    ("configured", "base"), [("", ""), ("/", ""), ("mon", "/mon"), ("/mon/", "/mon"), ("a//b", "/a/b")]
+)
 def test_the_base_path_has_a_slash_in_front_and_none_behind(configured: str, base: str) -> None:
     assert base_path(configured) == base
 

@@ -24,11 +24,17 @@ def test_booleans_are_false_in_seven_spellings(text: str) -> None:
         ({"subs": "foo"}, "Error decoding boolean for 'subs': strconv.ParseBool: parsing \"foo\": invalid syntax"),
         ({"auth": "tRUE"}, "Error decoding boolean for 'auth': strconv.ParseBool: parsing \"tRUE\": invalid syntax"),
         ({"offset": "a"}, "Error decoding int for 'offset': strconv.Atoi: parsing \"a\": invalid syntax"),
-        ({"limit": "9" * 20}, f'Error decoding int for \'limit\': strconv.Atoi: parsing "{"9" * 20}": value out of range'),
+        (
+            {"limit": "9" * 20},
+            f"Error decoding int for 'limit': strconv.Atoi: parsing \"{'9' * 20}\": value out of range",
+        ),
         ({"limit": "٣"}, "Error decoding int for 'limit': strconv.Atoi: parsing \"٣\": invalid syntax"),
         ({"cid": "-1"}, "Error decoding uint64 for 'cid': strconv.ParseUint: parsing \"-1\": invalid syntax"),
         ({"state": "foo"}, "Error decoding state for foo"),
-        ({"auth": "x", "subs": "y"}, "Error decoding boolean for 'auth': strconv.ParseBool: parsing \"x\": invalid syntax"),
+        (
+            {"auth": "x", "subs": "y"},
+            "Error decoding boolean for 'auth': strconv.ParseBool: parsing \"x\": invalid syntax",
+        ),
     ],
 )
 def test_parameters_that_cannot_be_read_are_refused_in_known_words(given: dict[str, str], text: str) -> None:

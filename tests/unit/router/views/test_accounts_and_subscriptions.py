@@ -31,7 +31,14 @@ def test_counters_of_subscriptions_look_as_recorded() -> None:
 def test_a_page_of_subscriptions_looks_as_recorded() -> None:
     page = [SubscriptionView(3, 0, b"$SYS.REQ.ACCOUNT.PING.CONNZ", b"", b"1", 0, 0)] * 3
     shown = subsz(
-        LOOKUPS, server_id=SERVER_ID, now_ns=NOW, offset=0, limit=3, total=15, page=page, account_name=lambda number: "$G"
+        LOOKUPS,
+        server_id=SERVER_ID,
+        now_ns=NOW,
+        offset=0,
+        limit=3,
+        total=15,
+        page=page,
+        account_name=lambda number: "$G",
     )
     assert differences(shown, recorded_page("subsz-single-detail")) == []
 
