@@ -5,6 +5,7 @@ from typing import final
 
 __all__ = [
     "Engine",
+    "ManualEngine",
     "Mappings",
     "NotTlsError",
     "Permit",
