@@ -141,6 +141,8 @@ pub(crate) struct LastRoute {
     pub subject: Vec<u8>,
     pub route: u32,
     pub stamp: u64,
+    /// The route leads to nobody.
+    pub nobody: bool,
 }
 
 /// A connection.

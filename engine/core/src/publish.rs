@@ -83,6 +83,9 @@ impl Engine {
         let known = conn.last.stamp == account.routes.stamp() && conn.last.subject == p.subject;
         if known {
             let route = conn.last.route;
+            if conn.last.nobody && p.reply.is_empty() && !wishes.verbose {
+                return;
+            }
             if wishes.verbose {
                 self.send(slot, b"+OK\r\n");
             }
@@ -141,13 +144,16 @@ impl Engine {
     }
 
     fn remember(&mut self, slot: u32, number: u32, subject: &[u8], route: u32) {
-        let stamp = self.accounts.get(number as usize).map_or(0, |a| a.routes.stamp());
+        let Some(routes) = self.accounts.get(number as usize).map(|account| &account.routes) else { return };
+        let nobody = routes.get(route).is_none_or(Route::is_empty);
+        let stamp = routes.stamp();
         let Some(conn) = self.conns.get_mut(slot) else { return };
         if conn.admission.permit.as_ref().is_none_or(|permit| permit.can_publish(subject)) {
             conn.last.subject.clear();
             conn.last.subject.extend_from_slice(subject);
             conn.last.route = route;
             conn.last.stamp = stamp;
+            conn.last.nobody = nobody;
         }
     }
 
