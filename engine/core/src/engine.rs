@@ -449,6 +449,7 @@ impl Engine {
             self.send(slot, b"+OK\r\n");
         }
         self.start_timers(slot, now_ns);
+        self.settle(now_ns);
         Some(slot)
     }
 
@@ -460,7 +461,9 @@ impl Engine {
         conn.admission.permit = permit;
         conn.last = Default::default();
         let subs: Vec<u32> = conn.subs.values().copied().collect();
-        self.recheck_subs(slot, &subs)
+        let removed = self.recheck_subs(slot, &subs);
+        self.settle_command();
+        removed
     }
 
     /// Replaces the note about a connection.
@@ -575,6 +578,11 @@ impl Engine {
         while let Some((slot, reason)) = self.doomed.pop() {
             self.cut_slow(slot, reason, now_ns);
         }
+    }
+
+    /// The same after a command, which needs no time: it cannot be what makes a deadline pass.
+    pub(crate) fn settle_command(&mut self) {
+        self.settle(0);
     }
 
     fn cut_slow(&mut self, slot: u32, reason: CloseReason, now_ns: u64) {

@@ -145,6 +145,7 @@ impl Engine {
         let Some(conn) = self.conns.get_mut(slot) else { return };
         if conn.first_ping_seen {
             self.send(slot, info);
+            self.settle_command();
         } else if !conn.admission.first_pong_info.is_empty() {
             conn.admission.first_pong_info = info.into();
         }

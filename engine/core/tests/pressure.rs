@@ -1,9 +1,12 @@
 //! Receivers that do not read: who is cut, when, and what it costs the others.
 
+use std::sync::Arc;
+
 use natsfleet_core::conn::{Admission, Wishes};
 use natsfleet_core::engine::{Engine, Fed, Settings};
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::event::Event;
+use natsfleet_core::permit::{Permit, PermitSpec};
 
 fn admission(cid: u64) -> Admission {
     let wishes = Wishes { verbose: false, pedantic: false, echo: true, headers: true, no_responders: false };
@@ -135,4 +138,17 @@ fn idle_backlogs_go_before_those_that_grow() {
     assert!((3..10).contains(&gone.len()), "{gone:?}");
     gone.sort_unstable();
     assert!(gone.iter().all(|cid| (92..=101).contains(cid)), "{gone:?}");
+}
+
+#[test]
+fn who_is_told_too_much_by_a_command_is_cut_at_once() {
+    let settings = Settings { pending_max: 1_000, ..Settings::default() };
+    let (mut engine, slots) = engine(settings, 1);
+    for sid in 0..50 {
+        feed_to_full_sockets(&mut engine, slots[0], format!("SUB a {sid}\r\n").as_bytes());
+    }
+    let nothing = PermitSpec { subscribe_allow: Some(Vec::new()), ..PermitSpec::default() };
+    let removed = engine.set_permit(1, Permit::compile(&nothing).ok().map(Arc::new));
+    assert_eq!(removed.len(), 50);
+    assert_eq!(cut(&mut engine), [(1, CloseReason::SlowConsumerPendingBytes)]);
 }

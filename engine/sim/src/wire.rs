@@ -1,0 +1,185 @@
+//! The two ends of a connection's socket: what the client has still to send, and what it has been sent.
+
+use std::collections::VecDeque;
+
+use natsfleet_core::engine::Engine;
+
+use crate::chance::Chance;
+use crate::operations::Operation;
+use crate::output::{items, Item};
+
+/// How a client reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    Greedy,
+    Slow,
+    Never,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Wire {
+    pub slot: u32,
+    pub reader: Reader,
+    /// What the client does, each with where its bytes end in everything that it sends.
+    pub operations: VecDeque<(Operation, usize)>,
+    /// Bytes that were made but not received by the engine.
+    unfed: Vec<u8>,
+    made: usize,
+    /// Bytes that the engine has but could not use yet.
+    partial: Vec<u8>,
+    /// Bytes that the engine is done with.
+    pub used: usize,
+    /// Output that came since it was last compared.
+    pub items: VecDeque<Item>,
+    /// Output that the socket has not taken.
+    pending: Vec<u8>,
+    pending_when_cut: usize,
+    /// Its last output was thrown away.
+    pub silenced: bool,
+    pub paused: bool,
+    pub closing: bool,
+    pub pings_out: u32,
+    /// When output began to wait, or last moved.
+    pub stuck_since_ns: Option<u64>,
+    /// Room that is left in the socket.
+    room: usize,
+}
+
+impl Wire {
+    pub fn new(slot: u32, reader: Reader) -> Self {
+        Self {
+            slot,
+            reader,
+            operations: VecDeque::new(),
+            unfed: Vec::new(),
+            made: 0,
+            partial: Vec::new(),
+            used: 0,
+            items: VecDeque::new(),
+            pending: Vec::new(),
+            pending_when_cut: 0,
+            silenced: false,
+            paused: false,
+            closing: false,
+            pings_out: 0,
+            stuck_since_ns: None,
+            room: 0,
+        }
+    }
+
+    /// The client sends an operation.
+    pub fn say(&mut self, operation: Operation, bytes: &[u8]) {
+        self.made += bytes.len();
+        self.unfed.extend_from_slice(bytes);
+        self.operations.push_back((operation, self.made));
+    }
+
+    pub fn has_unfed(&self) -> bool {
+        !self.unfed.is_empty()
+    }
+
+    /// Bytes that wait for the client.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The next input for the engine, from the last frame boundary on. With `one` no more than one operation ends in it.
+    pub fn input(&mut self, chance: &mut Chance, one: bool) -> Vec<u8> {
+        let mut most = self.unfed.len();
+        if let Some((_, end)) = self.operations.front().filter(|_| one) {
+            most = end - self.used - self.partial.len();
+        }
+        let count = match chance.below(4) {
+            0 => chance.between(1, most.min(8)),
+            1 => chance.between(1, most),
+            _ => most,
+        };
+        let mut input = std::mem::take(&mut self.partial);
+        input.extend(self.unfed.drain(..count));
+        input
+    }
+
+    /// What the engine could not look at while it waited.
+    pub fn held(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.partial)
+    }
+
+    /// What is left of the input is for the next time.
+    pub fn keep(&mut self, rest: &[u8]) {
+        self.partial = rest.to_vec();
+    }
+
+    /// Takes note of output that the engine has added. `input` is the input of this cycle.
+    pub fn capture(&mut self, engine: &Engine, input: &[u8]) -> Result<(), String> {
+        let Some(conn) = engine.conn(self.slot) else { return Ok(()) };
+        let mut output = Vec::new();
+        conn.out().chunks(input, |part| {
+            output.extend_from_slice(part);
+            true
+        });
+        if output.len() != conn.out().pending() {
+            return Err(format!("{} bytes are pending, but {} come out", conn.out().pending(), output.len()));
+        }
+        if output.is_empty() && !self.pending.is_empty() && conn.closing().is_some() {
+            // Over a bound, a connection that is ending anyway may lose its last words.
+            self.cut();
+            self.silenced = true;
+        }
+        let Some(new) = output.strip_prefix(self.pending.as_slice()) else {
+            let (was, is, closing) = (self.pending.len(), output.len(), conn.closing());
+            return Err(format!("output that was not taken has changed: {was} bytes, then {is}, closing {closing:?}"));
+        };
+        let Some(items) = items(new) else {
+            let shown = String::from_utf8_lossy(&new[..new.len().min(300)]).into_owned();
+            return Err(format!("output is not made of whole items: {shown:?}"));
+        };
+        self.items.extend(items);
+        self.pending = output;
+        Ok(())
+    }
+
+    /// Bytes that waited for the client before the operation for which it was cut.
+    pub fn pending_when_cut(&self) -> usize {
+        self.pending_when_cut
+    }
+
+    /// The engine has thrown the output away.
+    pub fn cut(&mut self) {
+        self.pending_when_cut = self.pending_when_cut.max(self.pending.len());
+        self.pending.clear();
+        self.items.clear();
+    }
+
+    /// The client makes room in the socket.
+    pub fn read(&mut self, chance: &mut Chance) {
+        self.room += match self.reader {
+            Reader::Greedy => 1 << 20,
+            Reader::Slow => chance.below(600),
+            Reader::Never => 0,
+        };
+        self.room = self.room.min(1 << 20);
+    }
+
+    /// The engine writes as far as there is room, in random parts.
+    pub fn flush(&mut self, engine: &mut Engine, input: &[u8], now_ns: u64, chance: &mut Chance) {
+        let mut left = self.room.min(self.pending.len());
+        if self.reader == Reader::Greedy {
+            left = self.pending.len();
+        }
+        while left > 0 {
+            let part = if chance.percent(70) { left } else { chance.between(1, left) };
+            engine.wrote(self.slot, part, now_ns);
+            self.pending.drain(..part);
+            self.room = self.room.saturating_sub(part);
+            left -= part;
+            self.stuck_since_ns = self.stuck_since_ns.map(|_| now_ns);
+        }
+        engine.flushed(self.slot, input, now_ns);
+        if self.pending.is_empty() {
+            self.stuck_since_ns = None;
+        } else {
+            self.stuck_since_ns.get_or_insert(now_ns);
+        }
+    }
+}
