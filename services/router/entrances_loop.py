@@ -65,7 +65,7 @@ class Porter:
         greeting = self._reception.greeting(newcomer)
         secured = await self._secure(connection, newcomer, greeting)
         if isinstance(secured, Secured):
-            layers = self._reception.layers(secured.session, newcomer.listener)
+            layers = replace(self._reception.layers(secured.session, newcomer.listener), tls_first=not secured.greeted)
             newcomer = self._reception.through(newcomer, layers)
             owed = b"" if secured.greeted else greeting
             self._reception.hand_over(connection, newcomer, greeting=owed, layers=layers)
@@ -103,6 +103,8 @@ class Porter:
             if opening.text:
                 write = self._log.error if opening.level == "ERR" else self._log.debug
                 write(f"{newcomer.log_prefix} - {opening.text}")
+            if newcomer.listener is Listener.CLIENT:
+                self._reception.lost(newcomer, opening.reason)
             return None
         return opening
 

@@ -41,6 +41,7 @@ class Newcomer:
     certificate: PeerCertificate | None = None
     tls_version: str = ""
     tls_cipher: str = ""
+    tls_first: bool = False
     cookies: CookieCredentials = NO_CREDENTIALS
     hello: Hello = SILENT
 
@@ -107,7 +108,7 @@ def about(newcomer: Newcomer, hello: Hello, admitted: Admitted) -> bytes:
         "account": admitted.account.name,
         "proto": hello.protocol,
     }
-    optional = {
+    optional: dict[str, Any] = {
         "nonce": newcomer.nonce.decode(),
         "name": hello.name,
         "lang": hello.lang,
@@ -118,6 +119,7 @@ def about(newcomer: Newcomer, hello: Hello, admitted: Admitted) -> bytes:
         "username": user.name if user else "",
         "tls_version": newcomer.tls_version,
         "tls_cipher": newcomer.tls_cipher,
+        "tls_first": newcomer.tls_first,
         # What a second CONNECT is laid over: only what differs from saying nothing.
         "flags": "".join(
             mark
@@ -145,13 +147,14 @@ def unsettled_note(newcomer: Newcomer) -> dict[str, Any]:
         "listener": newcomer.listener.value,
         "type": newcomer.connection_type.value,
     }
-    optional = {
+    optional: dict[str, Any] = {
         "name": hello.name,
         "lang": hello.lang,
         "version": hello.version,
         "user": claimed_identity(hello).user_id,
         "tls_version": newcomer.tls_version,
         "tls_cipher": newcomer.tls_cipher,
+        "tls_first": newcomer.tls_first,
     }
     note.update((name, value) for name, value in optional.items() if value)
     return note
@@ -201,6 +204,7 @@ def recall(cid: int, note: dict[str, Any]) -> Newcomer:
         started_ns=note["start"],
         tls_version=note.get("tls_version", ""),
         tls_cipher=note.get("tls_cipher", ""),
+        tls_first=note.get("tls_first", False),
         hello=Hello(
             verbose="v" in flags,
             pedantic="p" in flags,

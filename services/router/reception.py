@@ -15,7 +15,8 @@ from typing import Final
 from services.router.admission.desk import Desk
 from services.router.admission.directory import Listener
 from services.router.admission.nonces import NONCE_ENTROPY_BYTES, encode_nonce
-from services.router.newcomers import CONNECTION_TYPES, Newcomer
+from services.router.closed_ring import Closed, ClosedRing
+from services.router.newcomers import CONNECTION_TYPES, Newcomer, unsettled_note_text
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
 from services.shared.engine.forwarding import Forwarding, TlsSession, WebsocketLayer
 from services.shared.identity.certificates import PeerCertificate
@@ -33,6 +34,7 @@ class Layers:
     certificate: PeerCertificate | None = None
     tls_version: str = ""
     tls_cipher: str = ""
+    tls_first: bool = False
     cookies: CookieCredentials = NO_CREDENTIALS
     client_ip: str = ""
 
@@ -43,9 +45,10 @@ PLAIN: Final = Layers()
 class Reception:
     """Greets connections and hands them over."""
 
-    __slots__ = ("_desk", "_engine", "_log")
+    __slots__ = ("_desk", "_engine", "_log", "_ring")
 
-    def __init__(self, *, engine: Forwarding, desk: Desk, log: Logger) -> None:
+    def __init__(self, *, engine: Forwarding, desk: Desk, ring: ClosedRing, log: Logger) -> None:
+        self._ring = ring
         self._engine = engine
         self._desk = desk
         self._log = log
@@ -89,6 +92,7 @@ class Reception:
             certificate=layers.certificate,
             tls_version=layers.tls_version,
             tls_cipher=layers.tls_cipher,
+            tls_first=layers.tls_first,
             cookies=layers.cookies,
         )
 
@@ -96,6 +100,15 @@ class Reception:
         """The first INFO."""
         template = self._desk.rules.templates[newcomer.listener]
         return template.first(client_id=newcomer.cid, client_ip=newcomer.ip, nonce=newcomer.nonce)
+
+    def lost(self, newcomer: Newcomer, reason: CloseReason) -> None:
+        """A client went away, or was sent away, before the engine had it. It counts and is remembered all the same."""
+        self._ring.add_unopened(
+            Closed(
+                cid=newcomer.cid, account=None, reason=reason, stopped_ns=time.time_ns(),
+                note=unsettled_note_text(newcomer), subscriptions=[],
+            )
+        )  # fmt: skip
 
     def hand_over(
         self, connection: socket.socket, newcomer: Newcomer, *, greeting: bytes, received: bytes = b"",

@@ -40,7 +40,6 @@ class Serving:
         self.engine = foundation.engine
         self.desk = foundation.desk
         self.desk.hand_checks_to(self._check_password)
-        self.reception = Reception(engine=self.engine, desk=self.desk, log=self.log)
         info = server_info(plan.options, plan.identity)
         messages = itertools.count(1)
         tracer = Tracer(
@@ -52,6 +51,7 @@ class Serving:
             plan, engine=self.engine, desk=self.desk, numbers=self.numbers, next_message=partial(next, messages),
             log=self.log,
         )  # fmt: skip
+        self.reception = Reception(engine=self.engine, desk=self.desk, ring=self.inspection.ring, log=self.log)
         self.sink = EventSink(
             engine=self.engine, desk=self.desk, census=foundation.census, numbers=self.numbers, tracer=tracer,
             ring=self.inspection.ring, log=self.log,

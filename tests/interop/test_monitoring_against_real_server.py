@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.kit.certificates import CertificateAuthority
 from tests.kit.eventually import eventually
 from tests.kit.json_shape import differences
 from tests.kit.monitoring import get
-from tests.kit.rawclient import RawClient, raw_client
+from tests.kit.rawclient import RawClient, open_connection, raw_client
 from tests.kit.servers import Server, ServerKind, running_server
 
 pytestmark = pytest.mark.real
@@ -391,3 +392,48 @@ async def test_requests_for_other_servers_are_not_answered() -> None:
                     await client.send(line.encode() + body + b"\r\n")
                 # Answers come in order, so the next one is that of the request behind them.
                 await _ask(client, "$SYS.REQ.SERVER.PING.IDZ", b"", reply="_INBOX.last")
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["info_first", "tls_first"])
+async def test_secure_connections_are_shown_with_their_certificates(
+    authority: CertificateAuthority, first: bool
+) -> None:
+    served = authority.issue_server()
+    known = authority.issue("shown", subject=(("CN", "cli"), ("O", "Org")))
+    config = f"""
+      tls {{
+        cert_file: "{served.cert_file}", key_file: "{served.key_file}", ca_file: "{authority.ca_file}", verify: true
+        handshake_first: {str(first).lower()}, timeout: 3
+      }}
+    """
+    async with AsyncExitStack() as stack:
+        pages = []
+        for kind in (ServerKind.OURS, ServerKind.REAL):
+            server = await stack.enter_async_context(running_server(kind, config=config, monitoring=True))
+            client = await stack.enter_async_context(
+                raw_client(server, tls=authority.client_context(known), tls_first=first)
+            )
+            await client.connect(name="secure", lang="raw", version="1")
+            stream = await open_connection(server)
+            await stream.send_all(b"CONNECT {}\r\nPING\r\n" if first else b"\x16\x03\x01\x00\x05hello")
+            await stream.aclose()
+
+            async def is_remembered(server: Server = server) -> bool:
+                return bool((await _json_of(server, "/connz?state=closed"))["total"] == 1)
+
+            await eventually(is_remembered)
+            pages.append(
+                [await _json_of(server, path) for path in ("/varz", "/connz?auth=1", "/connz?state=closed&auth=1")]
+            )
+        ours, theirs = pages
+        wrong = [text for one, other in zip(ours, theirs, strict=True) for text in differences(one, other, but=RUNTIME)]
+        for figure in ("total_connections", "connections", "tls_cert_not_after", "tls_timeout", "auth_timeout"):
+            if ours[0][figure] != theirs[0][figure]:
+                wrong.append(f"/varz: {figure} wanted {theirs[0][figure]}, got {ours[0][figure]}")
+        for figure in ("tls_version", "tls_peer_certs", "tls_first"):
+            row, other = ours[1]["connections"][0], theirs[1]["connections"][0]
+            if row.get(figure) != other.get(figure):
+                wrong.append(f"/connz: {figure} wanted {other.get(figure)}, got {row.get(figure)}")
+        if ours[2]["connections"][0]["reason"] != theirs[2]["connections"][0]["reason"]:
+            wrong.append(f"closed: wanted {theirs[2]['connections']}, got {ours[2]['connections']}")
+        _expect_none(wrong)

@@ -6,6 +6,7 @@
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::ws::{Flate, WsCodec, WsOptions};
 
+use crate::run::Run;
 use crate::tls::{encrypt_batch, TlsSession};
 
 /// Most output that is moved into the layers at a time.
@@ -63,6 +64,11 @@ impl Link {
             backlog: Vec::new(),
             said_goodbye: false,
         }))
+    }
+
+    /// The certificates that the peer showed, its own first.
+    pub(crate) fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        self.tls.as_ref().map(|tls| tls.peer_certificates_der()).unwrap_or_default()
     }
 
     /// Whether the handshake read further than it needed, so that there is something to decode without any input.
@@ -221,6 +227,14 @@ impl Link {
             tls.close_notify();
             tls.take_output(&mut self.wire);
         }
+    }
+}
+
+impl Run {
+    /// The certificates that the peer of a connection showed, its own first; none without TLS.
+    pub fn peer_certificates(&mut self, cid: u64) -> Vec<Vec<u8>> {
+        let io = self.engine().slot_of(cid).and_then(|slot| self.io(slot));
+        io.and_then(|io| io.link.as_ref()).map(|link| link.peer_certificates()).unwrap_or_default()
     }
 }
 

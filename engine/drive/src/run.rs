@@ -175,7 +175,7 @@ impl Run {
         }
     }
 
-    fn io(&mut self, slot: u32) -> Option<&mut Io> {
+    pub(crate) fn io(&mut self, slot: u32) -> Option<&mut Io> {
         self.ios.get_mut(slot as usize).and_then(Option::as_mut)
     }
 

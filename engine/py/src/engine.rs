@@ -10,7 +10,7 @@ use natsfleet_core::ws::WsOptions;
 use natsfleet_drive::{Door, Forwarder, Gone, Link, Run};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::mappings::Mappings;
 use crate::permit::Permit;
@@ -304,6 +304,14 @@ impl Engine {
             })
             .map_err(gone)?;
         found.iter().map(|view| views::conn(py, view)).collect()
+    }
+
+    /// For each of these connections the certificates that its peer showed, its own first.
+    fn peer_certificates<'py>(&self, py: Python<'py>, cids: Vec<u64>) -> PyResult<Vec<Vec<Bound<'py, PyBytes>>>> {
+        let look = move |run: &mut Run| cids.iter().map(|&cid| run.peer_certificates(cid)).collect::<Vec<_>>();
+        let chains = py.detach(|| self.forwarder.ask(look)).map_err(gone)?;
+        let python = |chain: &Vec<Vec<u8>>| chain.iter().map(|der| PyBytes::new(py, der)).collect();
+        Ok(chains.iter().map(python).collect())
     }
 
     /// Views of all subscriptions of some connections.

@@ -1,8 +1,12 @@
-"""When the certificates of the listeners end. Reads their files; loaded only with the views."""
+"""Certificates in views: when those of the listeners end, and what those of peers say. Reads the files of the former."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.shared.config.options import Options, TlsOptions
+from services.shared.identity.certificates import read_certificate
+from services.shared.identity.errors import CertificateError
 from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER
 
 
@@ -28,3 +32,16 @@ def _end(tls: TlsOptions) -> int | None:
     except (OSError, ValueError):
         return None
     return int(leaf.not_valid_after_utc.timestamp()) * 1_000_000_000
+
+
+def shown_certificates(chain: Sequence[bytes]) -> list[dict[str, str]]:
+    """The members of `tls_peer_certs`; one that cannot be read is listed with nothing in it."""
+    return [_shown(der) for der in chain]
+
+
+def _shown(der: bytes) -> dict[str, str]:
+    try:
+        read = read_certificate(der)
+    except CertificateError:
+        return {"subject": "", "spki_sha256": "", "cert_sha256": ""}
+    return {"subject": read.subject, "spki_sha256": read.spki_sha256, "cert_sha256": read.cert_sha256}

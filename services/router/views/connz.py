@@ -214,8 +214,12 @@ def _connection(
     for key, member in _NOTED:
         if value := note.get(member):
             shown[key] = value
+    if certificates:
+        shown["tls_peer_certs"] = list(certificates)
+    if note.get("tls_first"):
+        shown["tls_first"] = True
     if options.get("auth"):
-        shown |= _authorization(note, certificates)
+        shown |= _authorization(note)
     if options.get("subscriptions_detail") and subscriptions:
         shown["subscriptions_list_detail"] = [subscription_detail(sub) for sub in in_order(subscriptions)]
     elif options.get("subscriptions") and subscriptions:
@@ -227,14 +231,12 @@ def _connection(
 
 _NOTED: Final = (
     ("name", "name"), ("lang", "lang"), ("version", "version"), ("tls_version", "tls_version"),
-    ("tls_cipher_suite", "tls_cipher"), ("tls_first", "tls_first"),
+    ("tls_cipher_suite", "tls_cipher"),
 )  # fmt: skip
 
 
-def _authorization(note: Mapping[str, Any], certificates: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _authorization(note: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
-    if certificates:
-        shown["tls_peer_certs"] = list(certificates)
     if note.get("user"):
         shown["authorized_user"] = note["user"]
     if note.get("account", _GLOBAL_ACCOUNT) != _GLOBAL_ACCOUNT:

@@ -13,7 +13,7 @@ from services.router.closed_ring import ClosedRing
 from services.router.newcomers import arrived, unsettled_note
 from services.router.rib.accounts import AccountNumbers
 from services.router.views import accountz, accstatz, connz, healthz, standalone, subsz, varz
-from services.router.views.certificates import certificate_ends
+from services.router.views.certificates import certificate_ends, shown_certificates
 from services.shared.config.options import Options
 from services.shared.engine.forwarding import AccountView, ConnectionView, Forwarding, SubscriptionView
 from services.shared.member.encoding import encoded
@@ -245,7 +245,16 @@ class RouterEndpoints:
         if options.get("subscriptions") or options.get("subscriptions_detail"):
             for sub in self._engine.subscriptions(still_open):
                 subscriptions.setdefault(sub.cid, []).append(sub)
-        return connz.connz(page, options, server_id=self._id, clock=clock, subscriptions=subscriptions, certificates={})
+        return connz.connz(
+            page, options, server_id=self._id, clock=clock, subscriptions=subscriptions,
+            certificates=self._certificates(page.rows) if options.get("auth") else {},
+        )  # fmt: skip
+
+    def _certificates(self, rows: Sequence[connz.Row]) -> dict[int, list[dict[str, str]]]:
+        """What peers of open connections showed of themselves, by client id."""
+        secure = [row.view.cid for row in rows if row.closed is None and row.note.get("tls_version")]
+        chains = self._engine.peer_certificates(secure)
+        return {cid: shown_certificates(chain) for cid, chain in zip(secure, chains, strict=True) if chain}
 
     def _rows(self, options: Mapping[str, Any]) -> list[connz.Row]:
         state = options.get("state", connz.OPEN)

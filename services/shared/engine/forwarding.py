@@ -351,6 +351,10 @@ class Forwarding(EngineControl):
         """Accepts nobody any more through any door; their sockets are closed."""
         self._engine.close_doors()
 
+    def peer_certificates(self, cids: Sequence[int]) -> list[list[bytes]]:
+        """For each of these connections the certificates that its peer showed (DER), its own first."""
+        return self._engine.peer_certificates(cids)
+
     def stop(self) -> None:
         """Ends the forwarding thread; every socket is closed."""
         self._engine.stop()
