@@ -59,7 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(flags: Sequence[str], *, program: str, role: str, with_defaults: bool = False) -> int:
+    import signal
+
     from services.cli.ahead import expects_node, fork_ahead
+
+    # Until the supervisor takes signals over, being told to stop just ends a process that serves nobody yet.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
 
     # Before anything else is imported: every millisecond here is one later for the first client.
     ahead = fork_ahead(role or "router") if expects_node(flags) else {}
@@ -72,6 +78,10 @@ def _run(flags: Sequence[str], *, program: str, role: str, with_defaults: bool =
 
         start = start.adjusting(options_for_up)
     return run_server(flags, start)
+
+
+def _leave(_number: int, _frame: object) -> None:
+    os._exit(0)
 
 
 if __name__ == "__main__":
