@@ -8,8 +8,7 @@ import random
 import trio
 
 from services.router.admission.desk import Desk
-from services.router.admission.directory import Listener
-from services.router.departures import eviction_pause_ns
+from services.router.departures import eviction_pause_ns, lame_duck_info
 from services.shared.engine.forwarding import Forwarding
 from services.shared.telemetry.log import Logger
 from services.shared.wire.close_reasons import CloseReason
@@ -57,15 +56,6 @@ class Farewell:
         for view in self._engine.connections():
             if not view.about:
                 continue
-            note = json.loads(view.about)
-            if note["proto"] < 1:
-                continue
-            rules = self._desk.rules
-            account = rules.directory.accounts.get(note["account"])
-            limit = rules.directory.max_payload_bytes
-            if account is not None and 0 <= account.max_payload_bytes < limit:
-                limit = account.max_payload_bytes
-            info = rules.templates[Listener(note["listener"])].update(
-                client_id=view.cid, client_ip=note["ip"], max_payload_bytes=limit, lame_duck=True
-            )
-            self._engine.announce([view.cid], info)
+            info = lame_duck_info(json.loads(view.about), cid=view.cid, rules=self._desk.rules)
+            if info is not None:
+                self._engine.announce([view.cid], info)

@@ -47,7 +47,9 @@ class Inspection:
         self._endpoints: RouterEndpoints | None = None
         self._in_force = plan.options, plan.started_ns
         self.ring = ClosedRing(plan.options.max_closed_clients)
-        self.requests = SystemRequests(engine, server_id=plan.identity.server_id, load=self._load, log=log)
+        self.requests = SystemRequests(
+            engine, numbers=numbers, server_id=plan.identity.server_id, load=self._load, log=log
+        )
 
     def open(self, nursery: trio.Nursery) -> None:
         """Answers from now on: in the system account; without one, in an account that only links are in."""
@@ -56,6 +58,7 @@ class Inspection:
         if name is None:
             self._engine.install_account(number)
         self.requests.listen(number)
+        self._serve_accounts()
         if RENDEZVOUS in self._plan.sockets:
             rendezvous = self._plan.sockets[RENDEZVOUS]
             nursery.start_soon(partial(links_loop, rendezvous, self._engine, account=number), name="links")
@@ -63,18 +66,28 @@ class Inspection:
     def follow(self, options: Options, *, loaded_ns: int) -> None:
         """Other options are in force since `loaded_ns`, wall time; the desk has their rules already."""
         self.ring.resize(options.max_closed_clients)
+        self._serve_accounts()
         self._in_force = options, loaded_ns
         if self._endpoints is not None:
             self._endpoints.follow(*self._in_force)
 
+    def _serve_accounts(self) -> None:
+        """Every account may ask about itself, as long as there is a system account that answers."""
+        directory = self._desk.rules.directory
+        if directory.system_account is not None:
+            for account in directory.accounts.values():
+                self.requests.serve(self._numbers.number(account.name), is_system=account.is_system)
+
     def _load(self) -> RouterEndpoints:
         # Only routers that somebody asks need this.
         from services.router.views.endpoints import RouterEndpoints
+        from services.router.views.sources import Sources
 
-        self._endpoints = RouterEndpoints(
-            self._plan, engine=self._engine, desk=self._desk, numbers=self._numbers, ring=self.ring,
-            next_message=self._next_message, unique_id=_unique_id, wall_ns=time.time_ns,
+        sources = Sources(
+            server_id=self._plan.identity.server_id, engine=self._engine, desk=self._desk, numbers=self._numbers,
+            ring=self.ring, wall_ns=time.time_ns, unique_id=_unique_id,
         )  # fmt: skip
+        self._endpoints = RouterEndpoints(self._plan, sources, next_message=self._next_message)
         self._endpoints.follow(*self._in_force)
         return self._endpoints
 

@@ -35,9 +35,8 @@ system_account: SYS
 no_auth_user: app
 """
 
-# What only a process of Go has, or what this server does not do yet.
+# What only a process of Go has.
 RUNTIME = ("go", "git_commit?")
-OWN_IMPORTS = ("account_detail.imports?", "account_detail.exports?")
 
 # All subscriptions of a server come in no order.
 UNORDERED = ("subscriptions_list[].qgroup?", "subscriptions_list[].max?")
@@ -232,7 +231,7 @@ async def test_every_page_has_the_same_shape() -> None:
                 if ours.headers.get(header) != theirs.headers.get(header):
                     wrong.append(f"{path}: {header} {ours.headers.get(header)} for {theirs.headers.get(header)}")
             pages = await _json_of(both.ours, path), await _json_of(both.theirs, path)
-            but = (*RUNTIME, *OWN_IMPORTS, *UNORDERED, "http_req_stats")
+            but = (*RUNTIME, *UNORDERED, "http_req_stats")
             wrong += [f"{path}: {text}" for text in differences(*pages, but=but)]
         _expect_none(wrong)
 
@@ -354,7 +353,6 @@ async def _ask(client: RawClient, subject: str, body: bytes, *, reply: str) -> A
 async def test_every_request_of_the_system_account_has_the_same_shape_and_the_same_errors() -> None:
     but = (
         *(f"{prefix}.{path}" for prefix in ("data", "statsz") for path in (*RUNTIME, *UNORDERED, "http_req_stats")),
-        "data.account_detail.imports?", "data.account_detail.exports?", "data.imports?", "data.exports?",
         "data.subscriptions_list",
     )  # fmt: skip
     async with pair() as both, AsyncExitStack() as stack:
@@ -362,7 +360,9 @@ async def test_every_request_of_the_system_account_has_the_same_shape_and_the_sa
         askers = []
         for server in (both.ours, both.theirs):
             client = await stack.enter_async_context(raw_client(server))
-            await client.connect(user="sys", **{"pass": "sys"}, headers=True, no_responders=True, name="asker")
+            await client.connect(
+                user="sys", **{"pass": "sys"}, headers=True, no_responders=True, name="asker", lang="raw", version="1.0"
+            )
             await client.subscribe("_INBOX.>", sid="9")
             askers.append(client)
         for at, (subject, body) in enumerate(REQUESTS):
@@ -437,3 +437,110 @@ async def test_secure_connections_are_shown_with_their_certificates(
         if ours[2]["connections"][0]["reason"] != theirs[2]["connections"][0]["reason"]:
             wrong.append(f"closed: wanted {theirs[2]['connections']}, got {ours[2]['connections']}")
         _expect_none(wrong)
+
+
+USERS = """
+accounts {
+  APP {
+    users: [
+      { user: all, password: p }
+      { user: some, password: p, permissions: {
+          publish: { allow: ["$SYS.REQ.>", "a"], deny: "b" }, subscribe: ">", allow_responses: { max: 3, expires: "1m" } } }
+      { user: quiet, password: p, permissions: { publish: "$SYS.REQ.>", subscribe: { deny: ["x", "y z"] } } }
+      { user: reader, password: p, permissions: { subscribe: { deny: "x" } } }
+    ]
+  }
+  SYS { users: [ { user: sys, password: p } ] }
+}
+system_account: SYS
+"""
+OWN_REQUESTS = (
+    ("$SYS.REQ.USER.INFO", b""),
+    ("$SYS.REQ.USER.INFO", b'{"server_name":"other"}'),
+    ("$SYS.REQ.USER.INFO", b"{"),
+    ("$SYS.REQ.ACCOUNT.PING.CONNZ", b'{"auth":true}'),
+    ("$SYS.REQ.ACCOUNT.PING.CONNZ", b'{"acc":"SYS","sort":"zz"}'),
+    ("$SYS.REQ.SERVER.PING.CONNZ", b'{"acc":"SYS"}'),
+    ("$SYS.REQ.ACCOUNT.PING.STATZ", b""),
+    ("$SYS.REQ.SERVER.PING.VARZ", b""),
+    ("$SYS.REQ.ACCOUNT.SYS.CONNZ", b""),
+)
+
+
+def _users(page: Any) -> list[str | None]:
+    """Whom the connections of an answer belong to, if it is about connections."""
+    connections = (page.get("data") or {}).get("connections")
+    return [row.get("authorized_user") for row in connections] if isinstance(connections, list) else []
+
+
+@pytest.mark.parametrize(
+    ("config", "logins"),
+    [
+        (USERS, [{"user": name, "pass": "p"} for name in ("all", "some", "quiet", "reader", "sys")]),
+        ("authorization { token: secret }", [{"auth_token": "secret"}]),
+        ("", [{}, {"user": "u", "pass": "p"}, {"auth_token": "t"}]),
+        ("no_system_account: true", [{}]),
+    ],
+    ids=["users", "token", "open", "no_system_account"],
+)
+async def test_accounts_may_ask_about_themselves_only(config: str, logins: list[dict[str, str]]) -> None:
+    async with AsyncExitStack() as stack:
+        told: list[list[Any]] = []
+        for kind in (ServerKind.OURS, ServerKind.REAL):
+            server = await stack.enter_async_context(running_server(kind, config=config))
+            told.append([])
+            for login in logins:
+                async with raw_client(server) as client:
+                    await client.connect(**login, headers=True, no_responders=True, name="me", lang="raw")
+                    await client.subscribe("_INBOX.>", sid="1")
+                    for at, (subject, body) in enumerate(OWN_REQUESTS):
+                        told[-1].append(await _ask(client, subject, body, reply=f"_INBOX.{at}"))
+        but = tuple(f"data.{path}" for path in (*RUNTIME, "http_req_stats"))
+        wrong = []
+        asked = [(login, *request) for login in logins for request in OWN_REQUESTS]
+        for question, ours, theirs in zip(asked, *told, strict=True):
+            wrong += [f"{question}: {text}" for text in differences(ours, theirs, but=but)]
+            if isinstance(ours, dict) and isinstance(theirs, dict):
+                if ours.get("error") != theirs.get("error"):
+                    wrong.append(f"{question}: wanted {theirs.get('error')}, got {ours.get('error')}")
+                if "USER.INFO" in question[1] and ours.get("data") != theirs.get("data"):
+                    wrong.append(f"{question}: wanted {theirs.get('data')}, got {ours.get('data')}")
+                rows = [_users(page) for page in (ours, theirs)]
+                if rows[0] != rows[1]:
+                    wrong.append(f"{question}: wanted the users {rows[1]}, got {rows[0]}")
+        _expect_none(wrong)
+
+
+ORDERS = (
+    ("KICK", '{"cid":99999}'), ("KICK", '{"id":1}'), ("KICK", '{"cid":CID}'), ("LDM", '{"cid":99999}'),
+    ("LDM", '{"cid":OLD}'),
+)  # fmt: skip
+
+
+async def test_a_connection_is_kicked_or_told_to_move_by_request() -> None:
+    async with AsyncExitStack() as stack:
+        told = []
+        for kind in (ServerKind.OURS, ServerKind.REAL):
+            server = await stack.enter_async_context(running_server(kind, config=USERS, monitoring=True))
+            asker = await stack.enter_async_context(raw_client(server))
+            await asker.connect(user="sys", **{"pass": "p"}, headers=True)
+            await asker.subscribe("_INBOX.>", sid="1")
+            identity = await _ask(asker, "$SYS.REQ.SERVER.PING.IDZ", b"", reply="_INBOX.id")
+            victim, mover, old = [await stack.enter_async_context(raw_client(server)) for _ in range(3)]
+            await victim.connect(user="all", **{"pass": "p"})
+            await mover.connect(user="all", **{"pass": "p"}, protocol=1)
+            await old.connect(user="all", **{"pass": "p"}, protocol=0)
+            cids = {"CID": victim.info["client_id"], "OLD": old.info["client_id"]}
+            answers = []
+            for at, (order, body) in enumerate((*ORDERS, ("LDM", f'{{"cid":{mover.info["client_id"]}}}'))):
+                for name, cid in cids.items():
+                    body = body.replace(name, str(cid))
+                subject = f"$SYS.REQ.SERVER.{identity['id']}.{order}"
+                answer = await _ask(asker, subject, body.encode(), reply=f"_INBOX.{at}")
+                answers.append({key: value for key, value in answer.items() if key != "server"})
+            await victim.expect_closed()
+            assert (await mover.expect_info())["ldm"] is True
+            told.append(
+                (answers, [row["reason"] for row in (await _json_of(server, "/connz?state=closed"))["connections"]])
+            )
+        assert told[0] == told[1]

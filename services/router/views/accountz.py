@@ -29,11 +29,11 @@ def accountz(
 
 
 def account_detail(
-    view: AccountView, *, name: str, is_system: bool, updated_ns: int, mappings: Sequence[SubjectMapping]
+    view: AccountView, *, name: str, system_account: str, updated_ns: int, mappings: Sequence[SubjectMapping]
 ) -> dict[str, Any]:
-    """Everything about one account."""
+    """Everything about one account; `system_account` is empty where there is none."""
     shown: dict[str, Any] = {"account_name": name, "update_time": rfc3339(updated_ns)}
-    if is_system:
+    if name == system_account:
         shown["is_system"] = True
     shown |= {
         "expired": False,
@@ -45,7 +45,43 @@ def account_detail(
     }
     if mappings:
         shown["mappings"] = {mapping.source: _destinations(mapping) for mapping in _by_source(mappings)}
+    if name == system_account:
+        shown["exports"] = [
+            {"subject": subject, "type": "service", "response_type": answers} for subject, answers in _SYSTEM_EXPORTS
+        ]
+    if system_account:
+        shown["imports"] = _system_imports(name, system_account)
     return shown | {"name_tag": name, "sublist_stats": sublist_stats(view.lookups)}
+
+
+_SYSTEM_EXPORTS: Final = (
+    ("$SYS.REQ.ACCOUNT.*.CONNZ", "Streamed"),
+    ("$SYS.REQ.ACCOUNT.*.STATZ", "Streamed"),
+    ("$SYS.REQ.USER.*.INFO", "Singleton"),
+)
+_SYSTEM_IMPORTS: Final = (
+    ("$SYS.REQ.USER.{}.INFO", "$SYS.REQ.USER.INFO"),
+    ("$SYS.REQ.ACCOUNT.{}.CONNZ", "$SYS.REQ.ACCOUNT.PING.CONNZ"),
+    ("$SYS.REQ.ACCOUNT.{}.CONNZ", "$SYS.REQ.SERVER.PING.CONNZ"),
+    ("$SYS.REQ.ACCOUNT.{}.STATZ", "$SYS.REQ.ACCOUNT.PING.STATZ"),
+)
+"""What every account has from the system account, which itself has only the first (reference: security 8.6)."""
+
+
+def _system_imports(name: str, system_account: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "subject": subject.format(name),
+            "account": system_account,
+            "to": local,
+            "local_subject": local,
+            "type": "service",
+            "invalid": False,
+            "share": local == "$SYS.REQ.USER.INFO",
+            "tracking": False,
+        }
+        for subject, local in (_SYSTEM_IMPORTS[:1] if name == system_account else _SYSTEM_IMPORTS)
+    ]
 
 
 def _by_source(mappings: Sequence[SubjectMapping]) -> list[SubjectMapping]:

@@ -24,13 +24,27 @@ class EndpointError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks: by which connection, for which account (where the subject names one), and whether as a role of this node."""
+
+    cid: int = 0
+    account: str = ""
+    is_trusted: bool = False
+
+
+ANYBODY: Final = Asker()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request. `account` is that of its subject, where it has one; `trusted` came from a role of this node."""
+    """One request, read."""
 
     options: Mapping[str, Any]
-    account: str = ""
-    trusted: bool = False
+    asker: Asker = ANYBODY
 
+
+DONE: Final = object()
+"""The data of an answer that says no more than that it was done."""
 
 Answer: TypeAlias = Callable[[Request], Any]
 """The data of an answer; None for silence. Raises EndpointError."""
@@ -41,13 +55,16 @@ class Endpoint:
     """One thing that can be asked for.
 
     `members` are its options beside the filters, with their Go types; `kind` is what error texts call them. `wrapper`
-    is the name of the data beside the `server` block, empty where the data stands alone, unfiltered.
+    is the name of the data beside the `server` block, empty where the data stands alone. Without `reads_body` there are
+    no options, whatever the request says; with `needs_body` a request that cannot be read is not answered at all.
     """
 
     answer: Answer
     kind: str = "EventFilterOptions"
     members: Mapping[str, str] = field(default_factory=dict)
     wrapper: str = "data"
+    reads_body: bool = True
+    needs_body: bool = False
 
 
 def server_subjects(server_id: str, name: str) -> tuple[str, str]:
@@ -65,14 +82,16 @@ class SystemServices:
         self._wall_ns = wall_ns
         self._next_message = next_message
 
-    def answer(self, endpoint: Endpoint, body: bytes, *, account: str = "", trusted: bool = False) -> bytes | None:
+    def answer(self, endpoint: Endpoint, body: bytes, asker: Asker = ANYBODY) -> bytes | None:
         """The answer to a request, or None when it is for somebody else."""
         if not endpoint.wrapper:
-            bare = endpoint.answer(Request(options={}, account=account, trusted=trusted))
+            bare = endpoint.answer(Request(options={}, asker=asker))
             return None if bare is None else compact(bare)
         try:
-            options = read_options(body, kind=endpoint.kind, members={**FILTERS, **endpoint.members})
+            options = self._read(endpoint, body)
         except OptionsError as error:
+            if endpoint.needs_body:
+                return None
             return compact({"server": self.block(), "error": _error(BAD_REQUEST, str(error))})
         info = self.info
         if not concerns(
@@ -80,10 +99,20 @@ class SystemServices:
         ):
             return None
         try:
-            data = endpoint.answer(Request(options=options, account=account, trusted=trusted))
+            data = endpoint.answer(Request(options=options, asker=asker))
         except EndpointError as error:
-            return compact({"server": self.block(), "data": None, "error": _error(FAILED, str(error))})
+            members = {} if endpoint.needs_body else {"data": None}
+            return compact({"server": self.block(), **members, "error": _error(FAILED, str(error))})
+        if data is DONE:
+            return compact({"server": self.block()})
         return None if data is None else compact({"server": self.block(), endpoint.wrapper: data})
+
+    def _read(self, endpoint: Endpoint, body: bytes) -> dict[str, Any]:
+        if not endpoint.reads_body:
+            return {}
+        if endpoint.needs_body and not body:
+            raise OptionsError("an empty request, options wanted")
+        return read_options(body, kind=endpoint.kind, members={**FILTERS, **endpoint.members})
 
     def block(self) -> dict[str, Any]:
         """The block about this server in its next message."""

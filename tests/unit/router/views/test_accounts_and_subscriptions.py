@@ -67,7 +67,7 @@ def test_an_account_looks_as_recorded() -> None:
         ),
         SubjectMapping(source="m.in", destinations=(MappingDestination(subject="m.out"),)),
     )
-    detail = account_detail(VIEW, name="APP", is_system=False, updated_ns=NOW, mappings=mappings)
+    detail = account_detail(VIEW, name="APP", system_account="SYS", updated_ns=NOW, mappings=mappings)
     shown = accountz(server_id=SERVER_ID, now_ns=NOW, system_account="SYS", detail=detail)
     but = ("account_detail.exports?", "account_detail.imports?")
     assert differences(shown, recorded_page("accountz-full-APP"), but=but) == []
@@ -81,7 +81,7 @@ def test_weights_of_destinations_add_up_within_their_cluster() -> None:
         MappingDestination(subject="c", weight=60),
     )
     mappings = (SubjectMapping(source="s", destinations=destinations),)
-    detail = account_detail(VIEW, name="A", is_system=False, updated_ns=NOW, mappings=mappings)
+    detail = account_detail(VIEW, name="A", system_account="", updated_ns=NOW, mappings=mappings)
     weights = {entry["subject"]: entry["weight"] for entry in detail["mappings"]["s"]}
     assert weights == {"a": 50, "b": 40, "c": 100}
 

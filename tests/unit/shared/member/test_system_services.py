@@ -13,7 +13,15 @@ import pytest
 from services.shared.config.options import Options
 from services.shared.member.encoding import encoded
 from services.shared.member.server_info import server_info
-from services.shared.member.system_services import Endpoint, EndpointError, Request, SystemServices
+from services.shared.member.system_services import (
+    ANYBODY,
+    DONE,
+    Asker,
+    Endpoint,
+    EndpointError,
+    Request,
+    SystemServices,
+)
 from services.shared.runtime.role_plan import Identity
 
 
@@ -24,8 +32,8 @@ def services() -> SystemServices:
     return SystemServices(info, wall_ns=lambda: 1_000_000_000, next_message=partial(next, itertools.count(1)))
 
 
-def answer(services: SystemServices, endpoint: Endpoint, body: bytes = b"", **more: Any) -> Any:
-    text = services.answer(endpoint, body, **more)
+def answer(services: SystemServices, endpoint: Endpoint, body: bytes = b"", asker: Asker = ANYBODY) -> Any:
+    text = services.answer(endpoint, body, asker)
     return None if text is None else json.loads(text)
 
 
@@ -75,11 +83,26 @@ def test_bare_data_is_neither_filtered_nor_wrapped(services: SystemServices) -> 
 
 def test_an_endpoint_sees_its_options_and_who_asks(services: SystemServices) -> None:
     def echo(request: Request) -> Any:
-        return [request.options, request.account, request.trusted]
+        return [request.options, request.asker.account, request.asker.is_trusted]
 
     endpoint = Endpoint(echo, members={"limit": "int"})
-    told = answer(services, endpoint, b'{"limit":3,"host":"127"}', account="APP", trusted=True)
+    told = answer(services, endpoint, b'{"limit":3,"host":"127"}', Asker(account="APP", is_trusted=True))
     assert told["data"] == [{"limit": 3, "host": "127"}, "APP", True]
+
+
+def test_what_was_done_is_told_by_the_server_alone(services: SystemServices) -> None:
+    assert list(answer(services, Endpoint(lambda request: DONE))) == ["server"]
+
+
+def test_an_endpoint_that_reads_nothing_answers_nonsense(services: SystemServices) -> None:
+    endpoint = Endpoint(lambda request: request.options, reads_body=False)
+    assert answer(services, endpoint, b'{"server_name":"other"')["data"] == {}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"cid":"a"}'])
+def test_an_order_that_cannot_be_read_is_not_answered(services: SystemServices, body: bytes) -> None:
+    endpoint = Endpoint(lambda request: DONE, members={"cid": "uint64"}, needs_body=True)
+    assert answer(services, endpoint, body) is None
 
 
 def test_answers_are_compressed_for_those_who_take_gzip() -> None:
