@@ -29,8 +29,11 @@ const BLOCK_BYTES: usize = 256 << 10;
 const BATCH: usize = 256;
 /// An unfinished frame of at least this size is collected in the connection's own memory.
 const OWN_PARTIAL_MIN: usize = 64 << 10;
-/// How long to poll before sleeping, after work.
+/// How long to poll before sleeping, after work, at least and at most.
 const SPIN_NS: u64 = 20_000;
+const SPIN_MAX_NS: u64 = 80_000;
+/// Work that comes in steps no wider than this is worth waiting for awake: a sleep and a wake-up cost about as much.
+const SPIN_STEP_NS: u64 = 60_000;
 /// How long ends of connections may wait for each other before the control plane is woken for them.
 const REPORT_WITHIN_NS: u64 = 5_000_000;
 /// Descriptor number of the wake-up among slots.
@@ -41,6 +44,25 @@ const DOOR_TOKENS: u64 = 1 << 32;
 const ACCEPTS_MAX: usize = 64;
 /// Rest of the doors after the system had no descriptor left.
 const DOOR_REST_NS: u64 = 100_000_000;
+
+/// How long to go on polling when nothing is there, judged by how work came in lately.
+#[derive(Default)]
+struct Patience {
+    until_ns: u64,
+    last_ns: u64,
+    step_ns: u64,
+}
+
+impl Patience {
+    /// Work came in.
+    fn arrived(&mut self, now_ns: u64) {
+        let step = now_ns.saturating_sub(self.last_ns).min(SPIN_STEP_NS * 8);
+        self.step_ns = (self.step_ns * 7 + step) / 8;
+        self.last_ns = now_ns;
+        let spin = if self.step_ns <= SPIN_STEP_NS { (self.step_ns * 2).clamp(SPIN_NS, SPIN_MAX_NS) } else { SPIN_NS };
+        self.until_ns = now_ns + spin;
+    }
+}
 
 /// The state of a forwarding thread. Commands of the control plane get it between two batches.
 pub struct Run {
@@ -101,15 +123,15 @@ impl Run {
     /// Forwards until told to stop.
     pub(crate) fn forward(&mut self) {
         let mut ready = Vec::with_capacity(BATCH);
-        let mut busy_until = 0;
+        let mut patience = Patience::default();
         while !self.shared.stop.load(Ordering::Acquire) {
-            let timeout = if self.now_ns < busy_until { Some(0) } else { self.sleep_ns() };
+            let timeout = if self.now_ns < patience.until_ns { Some(0) } else { self.sleep_ns() };
             if let Err(error) = self.poll.wait(timeout, &mut ready) {
                 panic!("epoll_wait: {error}");
             }
             self.read_clock();
             if !ready.is_empty() {
-                busy_until = self.now_ns + SPIN_NS;
+                patience.arrived(self.now_ns);
             }
             for report in &ready {
                 self.serve(*report);
