@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
+from ssl import SSLContext
 from typing import Final
 
 import uvicorn
@@ -14,6 +14,8 @@ import uvicorn
 from services.monitor.control_loop import serve_control
 from services.monitor.link_loop import Link
 from services.monitor.site import Site
+from services.monitor.web_server_loop import WebServer
+from services.shared.config.options import Options
 from services.shared.runtime.control import ControlChannel, Failed, Ready
 from services.shared.runtime.https import build_tls_context
 from services.shared.runtime.link_passing import RENDEZVOUS, send_link
@@ -27,22 +29,6 @@ IDLE_S: Final = 75
 CLOSING_S: Final = 1
 
 
-class _Server(uvicorn.Server):
-    """The web server of a role: orders come over the control channel, so signals stay ignored."""
-
-    def __init__(self, config: uvicorn.Config, *, on_start: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_start = on_start
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_start()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def run(plan: RolePlan) -> int:
     """Serves until told to stop; returns the exit code of the process."""
     channel = ControlChannel(plan.control) if plan.control is not None else None
@@ -52,13 +38,15 @@ def run(plan: RolePlan) -> int:
     try:
         link = Link(lambda: send_link(plan.sockets[RENDEZVOUS]))
         config = _config(plan, link)
+        https = plan.options.tls if plan.options.https_port else None
+        secure = build_tls_context(https) if https is not None else None
     except (OSError, ValueError) as error:
         return _give_up(channel, log, f"Can't start monitoring: {error}")
     # Not asyncio.run, which would wait for requests that are under way: whoever stops a node wants it gone, and the
     # process ends with this function.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(_serve(plan, channel, log, config))
+    loop.run_until_complete(_serve(plan, channel, log, config, secure))
     return 0
 
 
@@ -78,20 +66,30 @@ def _config(plan: RolePlan, link: Link) -> uvicorn.Config:
         timeout_keep_alive=IDLE_S, timeout_graceful_shutdown=CLOSING_S,
     )  # fmt: skip
     config.load()
-    if plan.options.https_port and plan.options.tls is not None:
-        config.ssl = build_tls_context(plan.options.tls)
     return config
 
 
-async def _serve(plan: RolePlan, channel: ControlChannel | None, log: Logger, config: uvicorn.Config) -> None:
-    server = _Server(config, on_start=lambda: channel.send(Ready()) if channel is not None else None)
+async def _serve(
+    plan: RolePlan, channel: ControlChannel | None, log: Logger, config: uvicorn.Config, secure: SSLContext | None
+) -> None:
+    server = WebServer(config, secure=secure, on_start=lambda: channel.send(Ready()) if channel is not None else None)
     listener = socket.socket(fileno=os.dup(plan.sockets[MONITORING_LISTENER]))
     tasks = [asyncio.create_task(server.serve(sockets=[listener]))]
     if channel is not None:
-        tasks.append(asyncio.create_task(serve_control(channel, log)))
+        tasks.append(asyncio.create_task(serve_control(channel, partial(_follow, server, log))))
     ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in ended:
         task.result()  # raises what ended it
+
+
+def _follow(server: WebServer, log: Logger, options: Options) -> None:
+    log.debugs, log.traces = options.log.debug, options.log.trace
+    if server.secure is None or options.tls is None:
+        return
+    try:
+        server.secure = build_tls_context(options.tls)
+    except (OSError, ValueError) as error:
+        log.error(f"The certificates of the monitoring port stay as they were: {error}")
 
 
 def _log(plan: RolePlan, channel: ControlChannel | None) -> Logger:

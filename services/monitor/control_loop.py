@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from services.shared.config.options import Options
 from services.shared.runtime.control import ChannelClosed, ControlChannel, Reload, Stop
-from services.shared.telemetry.log import Logger
 
 
-async def serve_control(channel: ControlChannel, log: Logger) -> None:
-    """Obeys the supervisor until it says stop or is gone."""
+async def serve_control(channel: ControlChannel, on_reload: Callable[[Options], None]) -> None:
+    """Obeys the supervisor until it says stop or is gone. `on_reload` applies other options."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
@@ -23,7 +24,7 @@ async def serve_control(channel: ControlChannel, log: Logger) -> None:
             if isinstance(record, Stop):
                 ended.set()
             elif isinstance(record, Reload):
-                log.debugs, log.traces = record.options.log.debug, record.options.log.trace
+                on_reload(record.options)
 
     def write() -> None:
         channel.flush()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,18 @@ async def has_other_process(server: Server, role: str, *, than: int) -> bool:
         return role_pid(server, role) != than
     except (AssertionError, FileNotFoundError):
         return False
+
+
+async def say(server: Server, data: bytes) -> bytes:
+    """Sends something to the monitoring port and returns what comes back until the end, however it ends."""
+    answer = b""
+    stream = await open_connection(server, port=server.monitor_port)
+    with trio.fail_after(15), suppress(trio.BrokenResourceError):
+        await stream.send_all(data)
+        await stream.send_eof()
+        while more := await stream.receive_some():
+            answer += more
+    return answer
 
 
 async def test_a_fresh_node_answers_at_once() -> None:
@@ -106,6 +119,33 @@ async def test_pages_come_over_https_without_a_client_certificate(authority: Cer
         page = await get(server, "/varz", tls=context)
         assert page.status == 200
         assert page.json()["tls_cert_not_after"].endswith("Z")
+        refusal = await say(server, b"GET /varz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert refusal == b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+        for nonsense in (b"\x00\x01\x02\x03\x04", b"\x16\x03\x01\x00\x05hello", b"x", b""):
+            await say(server, nonsense)
+        assert (await get(server, "/healthz", tls=context)).status == 200
+
+
+async def test_a_new_certificate_is_served_after_a_reload(authority: CertificateAuthority) -> None:
+    first, second = authority.issue_server("monitor-first"), authority.issue_server("monitor-second")
+    certificate = (first.cert_file.read_text(), first.key_file.read_text())
+    config = 'https: "127.0.0.1:-1"\ntls { cert_file: "$FOLDER/cert.pem", key_file: "$FOLDER/key.pem" }\n'
+    files = dict(zip(("cert.pem", "key.pem"), certificate, strict=True))
+    async with running_server(OURS, config=config, files=files) as server:
+
+        async def served() -> str:
+            address = ("127.0.0.1", server.monitor_port)
+            return await trio.to_thread.run_sync(ssl.get_server_certificate, address)
+
+        assert await served() == first.cert_file.read_text()
+        (server.folder / "cert.pem").write_text(second.cert_file.read_text())
+        (server.folder / "key.pem").write_text(second.key_file.read_text())
+        server.signal(signal.SIGHUP)
+
+        async def is_replaced() -> bool:
+            return await served() == second.cert_file.read_text()
+
+        await eventually(is_replaced)
 
 
 async def test_a_router_that_was_killed_is_shown_again() -> None:
@@ -195,12 +235,7 @@ async def test_hostile_requests_leave_the_node_as_it_is() -> None:
     async with running_server(OURS, monitoring=True) as server:
         router, monitor = role_pid(server, "router"), role_pid(server, "monitor")
         for data in (b"\x00" * 1000, b"GET /" + b"a" * 100_000, b"GET /varz HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00"):
-            with trio.move_on_after(5):
-                stream = await open_connection(server, port=server.monitor_port)
-                await stream.send_all(data)
-                await stream.send_eof()
-                while await stream.receive_some():
-                    pass
+            await say(server, data)
         queries = (
             "/connz?user=" + "x" * 10_000,
             "/connz?acc=%00%ff",
