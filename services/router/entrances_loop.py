@@ -105,7 +105,12 @@ class Porter:
             if opening.text:
                 write = self._log.error if opening.level == "ERR" else self._log.debug
                 write(f"{newcomer.log_prefix} - {opening.text}")
+            self._log.debug(f"{newcomer.log_prefix} - Client connection closed: {opening.reason.text}")
             return None
+        if isinstance(opening, Secured) and self._log.debugs:
+            session = opening.session
+            self._log.debug(f"{newcomer.log_prefix} - TLS handshake complete")
+            self._log.debug(f"{newcomer.log_prefix} - TLS version {session.version}, cipher suite {session.cipher}")
         return opening
 
 
