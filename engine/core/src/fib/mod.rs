@@ -3,6 +3,7 @@
 //! `Interest` is the truth; `Routes` remembers what a subject resolved to until interest in it changes.
 
 mod interest;
+mod patterns;
 mod routes;
 
 pub use interest::{Interest, Place};
