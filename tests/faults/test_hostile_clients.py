@@ -248,6 +248,21 @@ async def test_very_many_subscriptions_cost_little_and_leave_nothing(server: Ser
         )
 
 
+async def test_subjects_of_very_many_tokens_cost_little(server: Server) -> None:
+    async with neighbour(server), bounded_memory(server, most_bytes=100 * MEGABYTE), raw_client(server) as client:
+        await client.connect()
+        for at in range(1000):
+            tokens = ["a"] * 2000
+            tokens[at] = "*"
+            await client.send(f"SUB {'.'.join(tokens)} {at}\r\n".encode())
+        await client.ping_pong()
+        subject = ".".join(["a"] * 2000).encode()
+        for _ in range(3):
+            await client.send(b"PUB " + subject + b" 0\r\n\r\n")
+            for _ in range(1000):
+                await client.expect_message(within_s=CUT_S)
+
+
 async def test_very_many_published_subjects_are_not_all_remembered(server: Server) -> None:
     async with neighbour(server), bounded_memory(server, most_bytes=150 * MEGABYTE), raw_client(server) as client:
         await client.connect()
