@@ -121,6 +121,8 @@ def run(server: Server, arguments: argparse.Namespace) -> None:
             slow = still
             looked_s = time.monotonic()
     all_cut_s = time.monotonic() - begin_s
+    publisher.setblocking(True)
+    publisher.sendall(waiting)
     frame = len(b"MSG feed 1 %d\r\n\r\n" % arguments.size) + arguments.size
     while healthy.bytes < sent * frame and time.monotonic() - healthy.last_s < 10:
         healthy.read()

@@ -9,8 +9,9 @@ use std::collections::VecDeque;
 /// Parts of at least this size are borrowed from the input instead of copied.
 pub const BORROW_MIN: usize = 1024;
 
-/// Waiting bytes from this size on are put aside as they are: they neither move nor leave holes when more comes.
-const SEGMENT_MIN: usize = 64 << 10;
+/// Blocks of a backlog: powers of two, and large ones only where much waits already.
+const BLOCK_MIN: usize = 4 << 10;
+const BLOCK_MAX: usize = 64 << 10;
 
 #[derive(Debug, Clone, Copy)]
 struct Borrowed {
@@ -20,13 +21,44 @@ struct Borrowed {
     len: usize,
 }
 
-/// Output of former cycles, in pieces that exactly fill their memory.
+/// Output that has been waiting for more than one cycle, in blocks of few sizes: they do not grow or move, and what one
+/// connection gives back fits the next.
 #[derive(Debug, Default)]
 struct Backlog {
-    segments: VecDeque<Box<[u8]>>,
-    /// Bytes of the first segment that were written.
+    blocks: VecDeque<Vec<u8>>,
+    /// Bytes of the first block that were written.
     head: usize,
     held: usize,
+}
+
+impl Backlog {
+    fn append(&mut self, mut part: &[u8]) {
+        while !part.is_empty() {
+            match self.blocks.back_mut().filter(|block| block.len() < block.capacity()) {
+                Some(block) => {
+                    let fits = part.len().min(block.capacity() - block.len());
+                    let (now, later) = part.split_at(fits);
+                    block.extend_from_slice(now);
+                    part = later;
+                }
+                None => {
+                    let block = Vec::with_capacity((self.held / 4).next_power_of_two().clamp(BLOCK_MIN, BLOCK_MAX));
+                    self.held += block.capacity();
+                    self.blocks.push_back(block);
+                }
+            }
+        }
+    }
+
+    fn wrote(&mut self, part: usize) {
+        self.head += part;
+        while self.blocks.front().is_some_and(|block| block.len() <= self.head) {
+            if let Some(done) = self.blocks.pop_front() {
+                self.head -= done.len();
+                self.held -= done.capacity();
+            }
+        }
+    }
 }
 
 /// An outbound buffer: a backlog, then own bytes, with ranges of the current input between them.
@@ -38,6 +70,8 @@ pub struct OutBuf {
     head: usize,
     borrowed: Vec<Borrowed>,
     borrowed_bytes: usize,
+    /// The own bytes were left over once already.
+    waited: bool,
 }
 
 impl OutBuf {
@@ -72,13 +106,19 @@ impl OutBuf {
 
     /// Calls `chunk` with what is to be written, in order, until it returns false. `input` is the input of this cycle.
     pub fn chunks<'a>(&'a self, input: &'a [u8], mut chunk: impl FnMut(&'a [u8]) -> bool) {
-        let mut head = self.backlog.as_ref().map_or(0, |backlog| backlog.head);
-        for segment in self.backlog.iter().flat_map(|backlog| &backlog.segments) {
-            if !chunk(segment.get(head..).unwrap_or(&[])) {
-                return;
+        if let Some(backlog) = &self.backlog {
+            let mut head = backlog.head;
+            for block in &backlog.blocks {
+                if !chunk(block.get(head..).unwrap_or(&[])) {
+                    return;
+                }
+                head = 0;
             }
-            head = 0;
         }
+        self.own_chunks(input, chunk);
+    }
+
+    fn own_chunks<'a>(&'a self, input: &'a [u8], mut chunk: impl FnMut(&'a [u8]) -> bool) {
         let mut at = self.head;
         for b in &self.borrowed {
             if b.after > at {
@@ -98,8 +138,14 @@ impl OutBuf {
 
     /// `written` bytes from the front have left.
     pub fn wrote(&mut self, mut written: usize) {
-        if self.backlog_bytes > 0 {
-            written = self.wrote_backlog(written);
+        if let Some(backlog) = &mut self.backlog {
+            let part = written.min(self.backlog_bytes);
+            written -= part;
+            self.backlog_bytes -= part;
+            backlog.wrote(part);
+            if self.backlog_bytes == 0 {
+                self.backlog = None;
+            }
         }
         let mut gone = 0;
         for b in &mut self.borrowed {
@@ -125,32 +171,23 @@ impl OutBuf {
             self.bytes.clear();
             self.borrowed.clear();
             self.head = 0;
+            self.waited = false;
         }
     }
 
-    /// The same for the backlog; returns what went beyond it.
-    fn wrote_backlog(&mut self, written: usize) -> usize {
-        let part = written.min(self.backlog_bytes);
-        self.backlog_bytes -= part;
-        if let Some(backlog) = &mut self.backlog {
-            backlog.head += part;
-            while let Some(done) = backlog.segments.front().map(|front| front.len()).filter(|&len| len <= backlog.head)
-            {
-                backlog.head -= done;
-                backlog.held -= done;
-                backlog.segments.pop_front();
-            }
-        }
-        if self.backlog_bytes == 0 {
-            self.backlog = None;
-        }
-        written - part
-    }
-
-    /// Copies what is still borrowed, since the input goes away. Also gives memory of written bytes back.
+    /// Copies what is still borrowed, since the input goes away. What was left over before joins the backlog.
     ///
     /// Costs what was added since the last call, however much has been waiting for longer.
     pub fn detach(&mut self, input: &[u8]) {
+        if self.waited || self.backlog.is_some() {
+            self.put_aside(input);
+        } else {
+            self.own_borrowed(input);
+            self.waited = true;
+        }
+    }
+
+    fn own_borrowed(&mut self, input: &[u8]) {
         if let Some(first) = self.borrowed.first() {
             let start = first.after;
             let own = self.bytes.split_off(start);
@@ -165,25 +202,24 @@ impl OutBuf {
             self.borrowed = Vec::new();
             self.borrowed_bytes = 0;
         }
-        if self.bytes.len() - self.head >= SEGMENT_MIN {
-            self.put_aside();
-        } else if self.head > 0 && self.head >= self.bytes.len() / 2 {
-            self.bytes.drain(..self.head);
-            self.head = 0;
-        }
     }
 
-    fn put_aside(&mut self) {
-        let segment = std::mem::take(&mut self.bytes).into_boxed_slice();
-        self.backlog_bytes += segment.len() - self.head;
-        let backlog = self.backlog.get_or_insert_default();
-        // Own bytes are only written once there is no backlog.
-        backlog.head += std::mem::take(&mut self.head);
-        backlog.held += segment.len();
-        backlog.segments.push_back(segment);
+    fn put_aside(&mut self, input: &[u8]) {
+        let mut backlog = self.backlog.take().unwrap_or_default();
+        self.backlog_bytes = self.pending();
+        self.own_chunks(input, |part| {
+            backlog.append(part);
+            true
+        });
+        self.backlog = Some(backlog);
+        self.bytes = Vec::new();
+        self.head = 0;
+        self.borrowed = Vec::new();
+        self.borrowed_bytes = 0;
+        self.waited = false;
     }
 
-    /// Memory that is taken: somewhat more than `pending`, since buffers grow in steps.
+    /// Memory that is taken: somewhat more than `pending`.
     #[inline]
     pub fn held(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.held) + self.bytes.capacity()
@@ -196,6 +232,7 @@ impl OutBuf {
         }
         self.borrowed = Vec::new();
         self.head = 0;
+        self.waited = false;
         Some(std::mem::take(&mut self.bytes))
     }
 
@@ -229,29 +266,42 @@ mod tests {
         out
     }
 
+    fn first_place(buffer: &OutBuf) -> *const u8 {
+        let mut place = std::ptr::null();
+        buffer.chunks(&[], |part| {
+            place = part.as_ptr();
+            false
+        });
+        place
+    }
+
     #[test]
     fn what_has_been_waiting_stays_where_it_is() {
         let input = [7; 4096];
         let mut buffer = OutBuf::default();
         buffer.push(&[1; 1 << 20]);
         buffer.detach(&input);
-        let first_place = |buffer: &OutBuf| {
-            let mut place = std::ptr::null();
-            buffer.chunks(&[], |part| {
-                place = part.as_ptr();
-                false
-            });
-            place
-        };
+        buffer.detach(&input);
         let place = first_place(&buffer);
         for _ in 0..100 {
             buffer.push_borrowed(0, input.len());
             buffer.push(b"\r\n");
             buffer.detach(&input);
+            assert!(buffer.held() < buffer.pending() + BLOCK_MAX);
         }
         assert_eq!(first_place(&buffer), place);
         assert_eq!(buffer.pending(), (1 << 20) + 100 * 4098);
-        assert!(buffer.held() < buffer.pending() + 2 * SEGMENT_MIN);
+    }
+
+    #[test]
+    fn a_backlog_takes_little_more_than_it_is() {
+        let mut buffer = OutBuf::default();
+        for _ in 0..2000 {
+            buffer.push(&[1; 100]);
+            buffer.detach(&[]);
+            let (held, pending) = (buffer.held(), buffer.pending());
+            assert!(held <= BLOCK_MIN + pending * 3 / 2, "{held} bytes held for {pending}");
+        }
     }
 
     #[test]
@@ -262,9 +312,8 @@ mod tests {
             buffer.detach(&[]);
         }
         buffer.wrote(2_000_000 - 100);
-        buffer.detach(&[]);
         assert_eq!(buffer.pending(), 100);
-        assert!(buffer.held() <= 100_000, "{} bytes held", buffer.held());
+        assert!(buffer.held() <= BLOCK_MAX, "{} bytes held", buffer.held());
         buffer.wrote(100);
         assert_eq!((buffer.pending(), buffer.held()), (0, 0));
     }
