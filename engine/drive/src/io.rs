@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::link::Link;
+use crate::share::Share;
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub(crate) struct Io {
     pub need: usize,
     /// Input is not read: the publisher rests, or the core waits for the control plane.
     pub resting: bool,
+    pub share: Share,
     pub wants_write: bool,
     pub watched_read: bool,
     pub watched_write: bool,
@@ -47,6 +49,7 @@ impl Io {
             partial: input,
             need: 1,
             resting: false,
+            share: Share::new(),
             wants_write: false,
             watched_read: true,
             watched_write: false,

@@ -11,6 +11,7 @@ mod manual;
 mod pace;
 mod poll;
 mod run;
+mod share;
 pub mod tls;
 
 pub use door::Door;

@@ -22,9 +22,12 @@ use crate::io::{Io, Phase};
 use crate::link::{Ended, Link, Workbench, BATCH_BYTES};
 use crate::pace::{rest_ns, DRAIN_NS, FINISH_NS};
 use crate::poll::{accept, receive, set_no_delay, shut_write, Gather, Poll, Ready};
+use crate::share::{Sharing, TURN_NS};
 
 /// Bytes read at a time.
 const BLOCK_BYTES: usize = 256 << 10;
+/// Bytes thrown away in one turn while others wait.
+const DRAIN_TURN_BYTES: usize = 16 << 10;
 /// Readiness reports a batch.
 const BATCH: usize = 256;
 /// An unfinished frame of at least this size is collected in the connection's own memory.
@@ -78,6 +81,9 @@ pub struct Run {
     bench: Workbench,
     gather: Gather,
     touched: Vec<u32>,
+    sharing: Sharing,
+    /// Busy connections that wait for their turn.
+    busy: Vec<u64>,
     timers: BinaryHeap<Reverse<(u64, u32, u64)>>,
     start: Instant,
     now_ns: u64,
@@ -100,6 +106,8 @@ impl Run {
             bench: Workbench::default(),
             gather: Gather::default(),
             touched: Vec::new(),
+            sharing: Sharing::default(),
+            busy: Vec::new(),
             timers: BinaryHeap::new(),
             start: Instant::now(),
             now_ns: 1,
@@ -117,7 +125,11 @@ impl Run {
     }
 
     fn read_clock(&mut self) {
-        self.now_ns = self.start.elapsed().as_nanos() as u64 + 1;
+        self.now_ns = self.elapsed_ns();
+    }
+
+    fn elapsed_ns(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64 + 1
     }
 
     /// Forwards until told to stop.
@@ -136,6 +148,7 @@ impl Run {
             for report in &ready {
                 self.serve(*report);
             }
+            self.serve_busy();
             self.obey();
             self.run_timers();
             if self.engine.has_touched() {
@@ -349,15 +362,59 @@ impl Run {
         if !report.readable {
             return;
         }
+        let considerate = self.sharing.is_needed(self.now_ns);
         match self.io(slot).map(|io| (io.phase, io.resting)) {
+            Some((Phase::Open, false)) if considerate && self.io(slot).is_some_and(|io| io.share.busy) => {
+                self.busy.push(report.token);
+            }
             Some((Phase::Open, false)) => self.read(slot),
-            Some((Phase::Draining, _)) => self.drain(slot),
+            Some((Phase::Draining, _)) if considerate => self.busy.push(report.token),
+            Some((Phase::Draining, _)) => self.drain(slot, BLOCK_BYTES),
             Some((Phase::Open, true) | (Phase::Finishing, _)) => self.look_for_end(slot),
             None => {}
         }
     }
 
+    /// Busy connections have their turns after everybody else. Those left over are reported again at once.
+    fn serve_busy(&mut self) {
+        if self.busy.is_empty() {
+            return;
+        }
+        let mut busy = std::mem::take(&mut self.busy);
+        self.sharing.order(&mut busy);
+        let end_ns = self.elapsed_ns() + TURN_NS;
+        for token in busy.drain(..) {
+            let slot = token as u32;
+            match self.io(slot).map(|io| (io.phase, io.resting)) {
+                Some((Phase::Open, false)) => self.read(slot),
+                Some((Phase::Draining, _)) => self.drain(slot, DRAIN_TURN_BYTES),
+                _ => continue,
+            }
+            self.sharing.had_turn(token);
+            if self.elapsed_ns() >= end_ns {
+                break;
+            }
+        }
+        self.busy = busy;
+    }
+
+    /// How much to read from a connection.
+    fn asked(&mut self, slot: u32) -> usize {
+        let considerate = self.sharing.is_needed(self.now_ns);
+        let turn = self.io(slot).filter(|io| considerate && io.share.busy).map(|io| io.share.turn_bytes);
+        turn.map_or(BLOCK_BYTES, |bytes| bytes.min(BLOCK_BYTES))
+    }
+
+    /// Notes what came of reading, which began at `begin_ns`.
+    fn note_share(&mut self, slot: u32, count: usize, asked: usize, begin_ns: u64) {
+        let took_ns = self.elapsed_ns() - begin_ns;
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        io.share.used(count, asked, took_ns);
+        self.sharing.heard(count, &io.share, self.now_ns);
+    }
+
     fn read(&mut self, slot: u32) {
+        let (asked, begin_ns) = (self.asked(slot), self.elapsed_ns());
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let fd = io.raw();
         if io.link.is_some() {
@@ -369,13 +426,15 @@ impl Run {
             return;
         }
         let carried = io.partial.len();
+        let asked = asked.min(BLOCK_BYTES - carried);
         let mut block = std::mem::take(&mut self.block);
         block[..carried].copy_from_slice(&io.partial);
-        match receive(fd, &mut block[carried..]) {
+        match receive(fd, &mut block[carried..carried + asked]) {
             Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
             Ok(count) => {
                 io.partial = Vec::new();
                 self.process(slot, &block[..carried + count]);
+                self.note_share(slot, count, asked, begin_ns);
             }
             Err(error) => self.read_failed(slot, &error),
         }
@@ -383,11 +442,15 @@ impl Run {
     }
 
     fn read_layered(&mut self, slot: u32) {
+        let (asked, begin_ns) = (self.asked(slot), self.elapsed_ns());
         let Some(fd) = self.io(slot).map(|io| io.raw()) else { return };
         let mut block = std::mem::take(&mut self.block);
-        match receive(fd, &mut block) {
+        match receive(fd, &mut block[..asked]) {
             Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
-            Ok(count) => self.process_layered(slot, &mut block[..count]),
+            Ok(count) => {
+                self.process_layered(slot, &mut block[..count]);
+                self.note_share(slot, count, asked, begin_ns);
+            }
             Err(error) => self.read_failed(slot, &error),
         }
         self.block = block;
@@ -672,9 +735,9 @@ impl Run {
     }
 
     /// Throws away what the peer still says, until it ends the stream or the patience is used up.
-    fn drain(&mut self, slot: u32) {
+    fn drain(&mut self, slot: u32, at_most: usize) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        match receive(io.raw(), &mut self.block) {
+        match receive(io.raw(), &mut self.block[..at_most]) {
             Ok(count) if count > 0 && count < io.drain_left => io.drain_left -= count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             _ => self.end(slot),
