@@ -274,7 +274,8 @@ impl Crowd {
         });
         let (slot, count) = (client.slot, client.unread.len() - before);
         let rest = conn.out().pending() - count;
-        if rest == 0 {
+        // Who is cut loses its output wherever it stands.
+        if rest == 0 && !client.gone {
             let whole = items(&client.unread);
             assert!(whole.is_some(), "no whole items: {:?}", String::from_utf8_lossy(&client.unread));
             client.unread.clear();
