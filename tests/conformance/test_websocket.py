@@ -207,10 +207,18 @@ async def test_uncompressed_input_is_fine_when_compression_was_agreed(server: Se
 async def test_message_that_inflates_beyond_max_payload_closes(
     shared_server: StartServer, dial_websocket: Dial
 ) -> None:
-    """Checklist 140."""
-    c = await dial_websocket(shared_server(SMALL), compressed=True)
+    """Checklist 140: nothing of it is delivered. nats-server at times parses what it had inflated before it closes."""
+    server = shared_server(SMALL)
+    listener = await (await dial_websocket(server)).connect()
+    await listener.subscribe("ws.bomb")
+    c = await dial_websocket(server, compressed=True)
     await frames_of(c).send_frame(Opcode.BINARY, deflate(b"PUB ws.bomb 1\r\n" + b"0" * 1_000_000), rsv=4)
-    await c.expect_closed()
+    answer = await c.next_item()
+    if answer == b"-ERR 'Unknown Protocol Operation'\r\n":
+        answer = await c.next_item()
+    assert answer == b""
+    await listener.send(b"PING\r\n")
+    await listener.expect(b"PONG\r\n")
 
 
 @pytest.mark.parametrize(
