@@ -172,6 +172,8 @@ pub struct Conn {
     pub(crate) ping_due_ns: u64,
     pub(crate) connect_due_ns: u64,
     pub(crate) timer_ns: u64,
+    /// Bytes of output that were lent to whoever is writing them.
+    pub(crate) lent: usize,
     /// Memory held by what did not fit into the socket at the last flush, its bytes, and since when nothing moved.
     pub(crate) stuck: usize,
     pub(crate) stuck_pending: usize,
@@ -203,6 +205,7 @@ impl Conn {
             ping_due_ns: 0,
             connect_due_ns: 0,
             timer_ns: 0,
+            lent: 0,
             stuck: 0,
             stuck_pending: 0,
             stuck_since_ns: 0,
@@ -224,9 +227,15 @@ impl Conn {
         self.paused
     }
 
-    /// What is still to be sent.
+    /// What is still to be sent, but for what was lent.
     pub fn out(&self) -> &OutBuf {
         &self.out
+    }
+
+    /// Bytes that have not left yet, as far as is known.
+    #[inline]
+    pub fn pending(&self) -> usize {
+        self.out.pending() + self.lent
     }
 }
 

@@ -148,10 +148,6 @@ pub struct Engine {
     internal: u32,
 }
 
-/// Buffers kept for reuse, and the largest that is worth keeping.
-const MEMORY_BUFFERS_MAX: usize = 64;
-const MEMORY_BUFFER_BYTES_MAX: usize = 4 << 20;
-
 impl Engine {
     /// An engine without accounts or connections. `seed` must be unpredictable outside of simulations.
     pub fn new(settings: Settings, seed: u64) -> Self {
@@ -487,7 +483,7 @@ impl Engine {
             conn.out.push(bytes);
             touch(&mut self.touched, conn, slot);
             let pending_max = if conn.kind == Kind::Link { LINK_PENDING_MAX } else { self.settings.pending_max };
-            if conn.out.pending() > pending_max && conn.closing.is_none() {
+            if conn.pending() > pending_max && conn.closing.is_none() {
                 self.doomed.push((slot, CloseReason::SlowConsumerPendingBytes));
             }
         }
@@ -547,7 +543,7 @@ impl Engine {
             traffic: conn.traffic,
             subs,
             sub_views,
-            pending: conn.out.pending(),
+            pending: conn.pending(),
             opened_ns: conn.opened_ns,
             last_in_ns: conn.last_in_ns,
             rtt_ns: conn.rtt_ns,
@@ -587,7 +583,7 @@ impl Engine {
 
     fn cut_slow(&mut self, slot: u32, reason: CloseReason, now_ns: u64) {
         let Some(conn) = self.conns.get_mut(slot) else { return };
-        let pending = conn.out.pending();
+        let pending = conn.pending();
         let detail = match reason {
             CloseReason::SlowConsumerWriteDeadline => format!(
                 "Slow Consumer Detected: WriteDeadline of {}s exceeded with 1 chunks of {pending} total bytes.",
@@ -599,87 +595,12 @@ impl Engine {
     }
 
     /// Nothing more is said to a connection that is cut: what waits is dropped with the memory.
-    fn cut(&mut self, slot: u32, reason: CloseReason, detail: &str) {
+    pub(crate) fn cut(&mut self, slot: u32, reason: CloseReason, detail: &str) {
         self.close_now(slot, reason, None, detail);
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.out = Default::default();
         }
         self.unstick(slot);
-    }
-
-    /// Connections with new output or a new state since the last call. The drive flushes each once.
-    pub fn take_touched(&mut self, into: &mut Vec<u32>) {
-        into.clear();
-        self.fresh_bytes = 0;
-        std::mem::swap(into, &mut self.touched);
-        for &slot in into.iter() {
-            if let Some(conn) = self.conns.get_mut(slot) {
-                conn.touched = false;
-            }
-        }
-    }
-
-    /// True when some connection has something new to be flushed.
-    pub fn has_touched(&self) -> bool {
-        !self.touched.is_empty()
-    }
-
-    /// `written` bytes of a connection's output have left.
-    pub fn wrote(&mut self, slot: u32, written: usize, now_ns: u64) {
-        if let Some(conn) = self.conns.get_mut(slot) {
-            conn.out.wrote(written);
-            if written > 0 {
-                conn.stuck_since_ns = now_ns;
-            }
-        }
-    }
-
-    /// The drive has flushed a connection as far as its socket goes. `input` is the input of this cycle.
-    pub fn flushed(&mut self, slot: u32, input: &[u8], now_ns: u64) {
-        let Some(conn) = self.conns.get_mut(slot) else { return };
-        if conn.out.is_empty() {
-            if let Some(memory) = conn.out.take_memory() {
-                if self.memory.len() < MEMORY_BUFFERS_MAX && memory.capacity() <= MEMORY_BUFFER_BYTES_MAX {
-                    self.memory.push(memory);
-                }
-            }
-            self.unstick(slot);
-            return;
-        }
-        conn.out.detach(input);
-        let held = conn.out.held();
-        if conn.stuck == 0 {
-            conn.stuck_since_ns = now_ns;
-            let due = now_ns.saturating_add(self.settings.write_deadline_ns);
-            self.set_timer(slot, due);
-        }
-        if let Some(conn) = self.conns.get_mut(slot) {
-            self.totals.stuck_bytes = self.totals.stuck_bytes + held as u64 - conn.stuck as u64;
-            conn.stuck = held;
-            conn.stuck_pending = conn.out.pending();
-        }
-        while self.totals.stuck_bytes > self.settings.pending_total_max as u64 {
-            let Some(largest) = self.largest_stuck() else { break };
-            let total = self.settings.pending_total_max;
-            let detail = format!("Slow Consumer Detected: MaxPending of {total} Exceeded by all connections together");
-            self.cut(largest, CloseReason::SlowConsumerPendingBytes, &detail);
-        }
-    }
-
-    /// Over the bound of all together, whoever holds most goes first: it frees most, and those who nearly keep up stay.
-    fn largest_stuck(&self) -> Option<u32> {
-        let stuck = self.conns.iter().filter(|(_, conn)| conn.stuck > 0);
-        stuck.max_by_key(|(_, conn)| conn.stuck).map(|(slot, _)| slot)
-    }
-
-    fn unstick(&mut self, slot: u32) {
-        if let Some(conn) = self.conns.get_mut(slot) {
-            if conn.stuck > 0 {
-                self.totals.stuck_bytes -= conn.stuck as u64;
-                conn.stuck = 0;
-                conn.stuck_pending = 0;
-            }
-        }
     }
 
     /// A publisher has to rest because a receiver is nearly full.

@@ -11,6 +11,7 @@ pub mod errors;
 pub mod event;
 pub mod fib;
 pub mod hash;
+mod leaving;
 pub mod mapping;
 mod msgtrace;
 pub mod outbuf;

@@ -179,6 +179,9 @@ impl OutBuf {
     ///
     /// Costs what was added since the last call, however much has been waiting for longer.
     pub fn detach(&mut self, input: &[u8]) {
+        if self.is_empty() {
+            return;
+        }
         if self.waited || self.backlog.is_some() {
             self.put_aside(input);
         } else {
@@ -217,6 +220,28 @@ impl OutBuf {
         self.borrowed = Vec::new();
         self.borrowed_bytes = 0;
         self.waited = false;
+    }
+
+    /// Puts older output, which borrows nothing, before this. `input` is the input of this cycle.
+    pub fn put_before(&mut self, mut older: OutBuf, input: &[u8]) {
+        if older.is_empty() {
+            if let Some(memory) = older.take_memory() {
+                self.give_memory(memory);
+            }
+            return;
+        }
+        if !self.is_empty() {
+            let pending = older.pending() + self.pending();
+            older.put_aside(&[]);
+            if let Some(backlog) = &mut older.backlog {
+                self.chunks(input, |part| {
+                    backlog.append(part);
+                    true
+                });
+            }
+            older.backlog_bytes = pending;
+        }
+        *self = older;
     }
 
     /// Memory that is taken: somewhat more than `pending`.
@@ -319,6 +344,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_older_goes_first(
+            older in prop::collection::vec((0usize..9000, any::<bool>()), 0..4),
+            newer in prop::collection::vec((0usize..9000, any::<bool>()), 0..4),
+            written in 0usize..20_000,
+        ) {
+            let input: Vec<u8> = (0..9000u32).map(|at| (at / 7) as u8).collect();
+            let fill = |buffer: &mut OutBuf, parts: &[(usize, bool)], detached: bool| {
+                for &(len, borrow) in parts {
+                    if borrow { buffer.push_borrowed(9000 - len, len) } else { buffer.push(&input[..len]) }
+                    if detached { buffer.detach(&input) }
+                }
+            };
+            let (mut old, mut new) = (OutBuf::default(), OutBuf::default());
+            fill(&mut old, &older, true);
+            fill(&mut new, &newer, false);
+            let written = written.min(old.pending());
+            old.wrote(written);
+            let want = [all(&old, &input), all(&new, &input)].concat();
+            new.put_before(old, &input);
+            prop_assert_eq!(new.pending(), want.len());
+            prop_assert_eq!(all(&new, &input), want);
+        }
+
         #[test]
         fn any_mix_comes_out_in_order(
             cycles in prop::collection::vec((

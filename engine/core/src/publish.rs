@@ -482,10 +482,11 @@ impl Outlet<'_> {
             let line = [prefix.get(1..).unwrap_or(&[]), message.reply, b" ", message.sizes].concat();
             self.events.push(Event::Trace { cid: conn.admission.cid, inbound: false, line: line.into(), body: None });
         }
-        let pending = conn.out.pending();
+        let pending = conn.pending();
         if pending > YIELD_BYTES.min(self.pending_max / 2) {
             // What a slow receiver has had waiting for longer is no reason to flush all others more often.
-            self.full |= pending - conn.stuck_pending.min(pending) > YIELD_BYTES.min(self.pending_max / 2);
+            let old = conn.stuck_pending + conn.lent;
+            self.full |= pending - old.min(pending) > YIELD_BYTES.min(self.pending_max / 2);
             if conn.kind == Kind::Link && pending <= LINK_PENDING_MAX {
                 return true;
             }

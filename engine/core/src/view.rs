@@ -72,7 +72,7 @@ fn view(conn: &Conn) -> ConnView {
         traffic: conn.traffic,
         stalls: conn.stalls,
         subs: conn.subs.len(),
-        pending: conn.out.pending(),
+        pending: conn.pending(),
         opened_ns: conn.opened_ns,
         last_in_ns: conn.last_in_ns,
         rtt_ns: conn.rtt_ns,

@@ -14,6 +14,8 @@ pub(crate) enum Phase {
     Finishing,
     /// Our side is shut; the peer's last bytes are thrown away so that it can read ours.
     Draining,
+    /// It is over; only its lent output has to come back.
+    Gone,
 }
 
 /// The drive's part of a connection.
@@ -31,6 +33,8 @@ pub(crate) struct Io {
     pub resting: bool,
     pub share: Share,
     pub wants_write: bool,
+    /// Its output is with a writer.
+    pub lent: bool,
     pub watched_read: bool,
     pub watched_write: bool,
     /// The poll does not know the socket for now.
@@ -51,6 +55,7 @@ impl Io {
             resting: false,
             share: Share::new(),
             wants_write: false,
+            lent: false,
             watched_read: true,
             watched_write: false,
             unwatched: false,

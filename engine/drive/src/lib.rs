@@ -3,7 +3,10 @@
 //! One forwarding thread owns one `natsfleet_core::engine::Engine` and the sockets of its connections. The control plane
 //! talks to it through `Forwarder`: commands go in, events come out, each with its own wake-up descriptor.
 
+mod blocks;
 mod door;
+mod doors;
+mod flush;
 mod forwarder;
 mod io;
 mod link;
@@ -13,6 +16,7 @@ mod poll;
 mod run;
 mod share;
 pub mod tls;
+mod writers;
 
 pub use door::Door;
 pub use forwarder::{Forwarder, Gone};

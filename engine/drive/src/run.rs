@@ -16,16 +16,18 @@ use natsfleet_core::engine::Engine;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::outbuf::BORROW_MIN;
 
-use crate::door::{Door, OpenDoor};
+use crate::blocks::{Blocks, Input, BLOCK_BYTES};
+use crate::door::OpenDoor;
+use crate::doors::DOOR_TOKENS;
+use crate::flush::Lending;
 use crate::forwarder::Shared;
 use crate::io::{Io, Phase};
-use crate::link::{Ended, Link, Workbench, BATCH_BYTES};
+use crate::link::{Ended, Link, Workbench};
 use crate::pace::{rest_ns, DRAIN_NS, FINISH_NS};
-use crate::poll::{accept, receive, set_no_delay, shut_write, Gather, Poll, Ready};
+use crate::poll::{receive, set_no_delay, shut_write, Gather, Poll, Ready};
 use crate::share::{Sharing, TURN_NS};
+use crate::writers::Writers;
 
-/// Bytes read at a time.
-const BLOCK_BYTES: usize = 256 << 10;
 /// Bytes thrown away in one turn while others wait.
 const DRAIN_TURN_BYTES: usize = 16 << 10;
 /// Readiness reports a batch.
@@ -41,12 +43,6 @@ const SPIN_STEP_NS: u64 = 60_000;
 const REPORT_WITHIN_NS: u64 = 5_000_000;
 /// Descriptor number of the wake-up among slots.
 const WAKE_TOKEN: u64 = u64::MAX;
-/// Doors are numbered from here.
-const DOOR_TOKENS: u64 = 1 << 32;
-/// Connections accepted from one door before others are served.
-const ACCEPTS_MAX: usize = 64;
-/// Rest of the doors after the system had no descriptor left.
-const DOOR_REST_NS: u64 = 100_000_000;
 
 /// How long to go on polling when nothing is there, judged by how work came in lately.
 #[derive(Default)]
@@ -69,28 +65,32 @@ impl Patience {
 
 /// The state of a forwarding thread. Commands of the control plane get it between two batches.
 pub struct Run {
-    engine: Engine,
-    shared: Arc<Shared>,
-    poll: Poll,
-    ios: Vec<Option<Io>>,
-    doors: Vec<OpenDoor>,
-    doors_rest_until: Option<u64>,
-    report_due: Option<u64>,
-    block: Vec<u8>,
-    clear: Vec<u8>,
-    bench: Workbench,
-    gather: Gather,
-    touched: Vec<u32>,
-    sharing: Sharing,
+    pub(crate) engine: Engine,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) poll: Poll,
+    pub(crate) ios: Vec<Option<Io>>,
+    pub(crate) doors: Vec<OpenDoor>,
+    pub(crate) doors_rest_until: Option<u64>,
+    pub(crate) report_due: Option<u64>,
+    pub(crate) blocks: Blocks,
+    /// Input that nothing borrows from beyond its processing.
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) clear: Vec<u8>,
+    pub(crate) bench: Workbench,
+    pub(crate) gather: Gather,
+    pub(crate) touched: Vec<u32>,
+    pub(crate) lending: Lending,
+    pub(crate) sharing: Sharing,
     /// Busy connections that wait for their turn.
-    busy: Vec<u64>,
-    timers: BinaryHeap<Reverse<(u64, u32, u64)>>,
-    start: Instant,
-    now_ns: u64,
+    pub(crate) busy: Vec<u64>,
+    pub(crate) timers: BinaryHeap<Reverse<(u64, u32, u64)>>,
+    pub(crate) start: Instant,
+    pub(crate) now_ns: u64,
 }
 
 impl Run {
-    pub(crate) fn new(engine: Engine, shared: Arc<Shared>) -> io::Result<Self> {
+    pub(crate) fn new(engine: Engine, shared: Arc<Shared>, writers: usize) -> io::Result<Self> {
+        let writers = Writers::start(writers, &shared)?;
         let poll = Poll::new(BATCH)?;
         poll.add(shared.wake_thread.fd(), WAKE_TOKEN, true, false)?;
         Ok(Self {
@@ -101,11 +101,13 @@ impl Run {
             doors: Vec::new(),
             doors_rest_until: None,
             report_due: None,
-            block: vec![0; BLOCK_BYTES],
+            blocks: Blocks::default(),
+            scratch: vec![0; BLOCK_BYTES],
             clear: Vec::new(),
             bench: Workbench::default(),
             gather: Gather::default(),
             touched: Vec::new(),
+            lending: Lending::new(writers),
             sharing: Sharing::default(),
             busy: Vec::new(),
             timers: BinaryHeap::new(),
@@ -124,7 +126,7 @@ impl Run {
         self.now_ns
     }
 
-    fn read_clock(&mut self) {
+    pub(crate) fn read_clock(&mut self) {
         self.now_ns = self.elapsed_ns();
     }
 
@@ -137,22 +139,28 @@ impl Run {
         let mut ready = Vec::with_capacity(BATCH);
         let mut patience = Patience::default();
         while !self.shared.stop.load(Ordering::Acquire) {
-            let timeout = if self.now_ns < patience.until_ns { Some(0) } else { self.sleep_ns() };
+            self.collect();
+            let awake = self.now_ns < patience.until_ns || !self.lending.may_sleep();
+            let timeout = if awake { Some(0) } else { self.sleep_ns() };
             if let Err(error) = self.poll.wait(timeout, &mut ready) {
                 panic!("epoll_wait: {error}");
             }
             self.read_clock();
-            if !ready.is_empty() {
+            if ready.is_empty() {
+                self.help(0);
+            } else {
                 patience.arrived(self.now_ns);
             }
-            for report in &ready {
+            for (at, report) in ready.iter().enumerate() {
+                self.lending.others_wait = at + 1 < ready.len();
                 self.serve(*report);
             }
+            self.lending.others_wait = false;
             self.serve_busy();
             self.obey();
             self.run_timers();
             if self.engine.has_touched() {
-                self.flush_all(&[]);
+                self.flush_all(Input::NONE);
             }
             self.report();
         }
@@ -196,6 +204,7 @@ impl Run {
                 Phase::Open if io.resting => self.resume(slot),
                 Phase::Open => {}
                 Phase::Finishing | Phase::Draining => self.end(slot),
+                Phase::Gone => {}
             }
         }
         if self.doors_rest_until.is_some_and(|until| until <= self.now_ns) {
@@ -238,69 +247,11 @@ impl Run {
             self.process_layered(slot, &mut input);
         }
         self.take_partial(slot);
-        self.flush_all(&[]);
-    }
-
-    /// Accepts connections from a listening socket from now on.
-    pub fn open_door(&mut self, fd: OwnedFd, rule: Door) -> io::Result<()> {
-        let token = DOOR_TOKENS + self.doors.len() as u64;
-        self.poll.add(fd.as_raw_fd(), token, true, false)?;
-        self.doors.push(OpenDoor { fd, rule });
-        Ok(())
-    }
-
-    /// Changes how a door treats newcomers.
-    pub fn change_door(&mut self, rule: &Door) {
-        for door in self.doors.iter_mut().filter(|door| door.rule.number == rule.number) {
-            door.rule = rule.clone();
-        }
-    }
-
-    /// Accepts nobody any more.
-    pub fn close_doors(&mut self) {
-        for door in self.doors.drain(..) {
-            // Watched since it was opened, so this cannot fail; dropping it closes it.
-            let _ = self.poll.remove(door.fd.as_raw_fd());
-        }
-    }
-
-    fn accept_from(&mut self, at: usize) {
-        for _ in 0..ACCEPTS_MAX {
-            let Some(door) = self.doors.get(at) else { return };
-            match accept(door.fd.as_raw_fd()) {
-                Ok((connection, peer)) => {
-                    let (admission, arrival, info) = door.rule.receive(self.shared.next_cid(), peer);
-                    let cid = admission.cid;
-                    set_no_delay(connection.as_raw_fd());
-                    let slot = self.engine.open_arrived(admission, arrival, &info, self.now_ns);
-                    self.keep(slot, Io::new(connection, cid, None, Vec::new()));
-                    self.flush(slot, &[]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error)
-                    if matches!(
-                        error.raw_os_error(),
-                        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
-                    ) =>
-                {
-                    self.rest_doors(true);
-                    return;
-                }
-                // The peer gave up while it waited.
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn rest_doors(&mut self, rest: bool) {
-        self.doors_rest_until = rest.then_some(self.now_ns + DOOR_REST_NS);
-        for (at, door) in self.doors.iter().enumerate() {
-            let _ = self.poll.change(door.fd.as_raw_fd(), DOOR_TOKENS + at as u64, !rest, false);
-        }
+        self.flush_all(Input::NONE);
     }
 
     /// Puts the drive's part of a connection beside the core's and starts watching its socket.
-    fn keep(&mut self, slot: u32, io: Io) {
+    pub(crate) fn keep(&mut self, slot: u32, io: Io) {
         let raw = io.raw();
         if self.ios.len() <= slot as usize {
             self.ios.resize_with(slot as usize + 1, || None);
@@ -339,8 +290,8 @@ impl Run {
     fn take_partial(&mut self, slot: u32) {
         let Some(io) = self.io(slot).filter(|io| io.phase == Phase::Open && !io.partial.is_empty()) else { return };
         let input = std::mem::take(&mut io.partial);
-        self.process(slot, &input);
-        self.flush_all(&[]);
+        self.process(slot, Input::passing(&input));
+        self.flush_all(Input::NONE);
     }
 
     fn serve(&mut self, report: Ready) {
@@ -357,7 +308,7 @@ impl Run {
             if let Some(io) = self.io(slot) {
                 io.wants_write = false;
             }
-            self.flush(slot, &[]);
+            self.flush(slot, Input::NONE);
         }
         if !report.readable {
             return;
@@ -371,7 +322,7 @@ impl Run {
             Some((Phase::Draining, _)) if considerate => self.busy.push(report.token),
             Some((Phase::Draining, _)) => self.drain(slot, BLOCK_BYTES),
             Some((Phase::Open, true) | (Phase::Finishing, _)) => self.look_for_end(slot),
-            None => {}
+            Some((Phase::Gone, _)) | None => {}
         }
     }
 
@@ -427,33 +378,40 @@ impl Run {
         }
         let carried = io.partial.len();
         let asked = asked.min(BLOCK_BYTES - carried);
-        let mut block = std::mem::take(&mut self.block);
-        block[..carried].copy_from_slice(&io.partial);
-        match receive(fd, &mut block[carried..carried + asked]) {
+        let mut block = self.blocks.take();
+        let received = Arc::get_mut(&mut block).map_or(Ok(0), |block| {
+            block[..carried].copy_from_slice(&io.partial);
+            receive(fd, &mut block[carried..carried + asked])
+        });
+        match received {
             Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
             Ok(count) => {
                 io.partial = Vec::new();
-                self.process(slot, &block[..carried + count]);
+                self.lending.more_follows = count == asked;
+                self.process(slot, Input { bytes: &block[..carried + count], block: Some(&block) });
+                self.lending.more_follows = false;
                 self.note_share(slot, count, asked, begin_ns);
             }
             Err(error) => self.read_failed(slot, &error),
         }
-        self.block = block;
+        self.blocks.put(block);
     }
 
     fn read_layered(&mut self, slot: u32) {
         let (asked, begin_ns) = (self.asked(slot), self.elapsed_ns());
         let Some(fd) = self.io(slot).map(|io| io.raw()) else { return };
-        let mut block = std::mem::take(&mut self.block);
+        let mut block = std::mem::take(&mut self.scratch);
         match receive(fd, &mut block[..asked]) {
             Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
             Ok(count) => {
+                self.lending.more_follows = count == asked;
                 self.process_layered(slot, &mut block[..count]);
+                self.lending.more_follows = false;
                 self.note_share(slot, count, asked, begin_ns);
             }
             Err(error) => self.read_failed(slot, &error),
         }
-        self.block = block;
+        self.scratch = block;
     }
 
     /// Decodes input through the layers and processes what comes out.
@@ -478,7 +436,7 @@ impl Run {
             let answers = !link.wire().is_empty();
             received = &mut [];
             if clear.len() >= need {
-                self.process(slot, &clear);
+                self.process(slot, Input::passing(&clear));
             } else if let Some(io) = self.io(slot) {
                 if clear.len() >= OWN_PARTIAL_MIN {
                     std::mem::swap(&mut clear, &mut io.partial);
@@ -492,7 +450,7 @@ impl Run {
             match outcome {
                 Ok(more) => {
                     if answers {
-                        self.flush(slot, &[]);
+                        self.flush(slot, Input::NONE);
                     }
                     // A connection that rests goes on with its backlog when it resumes.
                     if !more || self.io(slot).is_none_or(|io| io.resting) {
@@ -502,7 +460,7 @@ impl Run {
                 Err(Ended { reason, detail }) => {
                     // The layers have their last word in `wire`; then the connection ends.
                     self.engine.lost(slot, reason, &detail);
-                    self.flush_all(&[]);
+                    self.flush_all(Input::NONE);
                     return;
                 }
             }
@@ -514,13 +472,13 @@ impl Run {
     fn read_into_partial(&mut self, slot: u32) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let want = io.need.saturating_sub(io.partial.len()).clamp(OWN_PARTIAL_MIN, BLOCK_BYTES);
-        match receive(io.raw(), &mut self.block[..want]) {
+        match receive(io.raw(), &mut self.scratch[..want]) {
             Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
             Ok(count) => {
-                io.partial.extend_from_slice(&self.block[..count]);
+                io.partial.extend_from_slice(&self.scratch[..count]);
                 if io.partial.len() >= io.need {
                     let input = std::mem::take(&mut io.partial);
-                    self.process(slot, &input);
+                    self.process(slot, Input::passing(&input));
                 }
             }
             Err(error) => self.read_failed(slot, &error),
@@ -533,13 +491,14 @@ impl Run {
         }
     }
 
-    fn peer_gone(&mut self, slot: u32, reason: CloseReason, detail: &str) {
+    pub(crate) fn peer_gone(&mut self, slot: u32, reason: CloseReason, detail: &str) {
         self.engine.lost(slot, reason, detail);
         self.end(slot);
     }
 
     /// Feeds input to the core and flushes its effects. What remains is kept with the connection.
-    fn process(&mut self, slot: u32, input: &[u8]) {
+    fn process(&mut self, slot: u32, cycle: Input<'_>) {
+        let input = cycle.bytes;
         let mut at = 0;
         let mut need = 1;
         let mut stall = false;
@@ -550,7 +509,7 @@ impl Run {
             need = fed.need;
             stall |= fed.stall;
             if input.len() >= BORROW_MIN || fed.need == 0 {
-                self.flush_all(input);
+                self.flush_all(cycle);
             }
             if need != 0 || self.engine.conn(slot).is_none() {
                 break;
@@ -577,110 +536,8 @@ impl Run {
         }
     }
 
-    /// Flushes every touched connection once. `input` is what borrowed output points into.
-    fn flush_all(&mut self, input: &[u8]) {
-        let mut touched = std::mem::take(&mut self.touched);
-        while self.engine.has_touched() {
-            self.engine.take_touched(&mut touched);
-            for &slot in &touched {
-                self.flush(slot, input);
-            }
-        }
-        self.touched = touched;
-    }
-
-    fn flush(&mut self, slot: u32, input: &[u8]) {
-        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        if io.phase == Phase::Draining {
-            return;
-        }
-        let outcome = if io.wants_write {
-            // It was full, and will say when it is not.
-            Ok(true)
-        } else if io.link.is_some() {
-            self.write_layered(slot, input)
-        } else {
-            self.write_plain(slot, input)
-        };
-        match outcome {
-            Ok(full) => {
-                self.engine.flushed(slot, input, self.now_ns);
-                if let Some(io) = self.io(slot) {
-                    io.wants_write = full;
-                }
-                self.watch(slot);
-                self.finish_if_closing(slot);
-            }
-            Err(ended) => self.peer_gone(slot, ended.reason, &ended.detail),
-        }
-    }
-
-    /// Writes a plain connection's output; true when the socket took less than there is.
-    fn write_plain(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
-        let Some(fd) = self.io(slot).map(|io| io.raw()) else { return Ok(false) };
-        while let Some(conn) = self.engine.conn(slot).filter(|conn| !conn.out().is_empty()) {
-            self.gather.clear();
-            conn.out().chunks(input, |part| self.gather.push(part));
-            // SAFETY: the chunks borrow from the connection's buffer and from `input`; neither changes before this returns.
-            let written = match unsafe { self.gather.send(fd) } {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => written(other)?,
-            };
-            self.engine.wrote(slot, written, self.now_ns);
-            if written < self.gather.bytes() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The same through layers: what they have ready, then as much of the core's output as may follow it.
-    fn write_layered(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
-        loop {
-            let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return Ok(false) };
-            let fd = io.raw();
-            let (Some(link), Some(conn)) = (&mut io.link, self.engine.conn(slot)) else { return Ok(false) };
-            let out = conn.out();
-            let mut follow = link.announce(out.pending());
-            if follow == 0 && link.wire().is_empty() && !out.is_empty() {
-                let mut pieces: Vec<&[u8]> = Vec::new();
-                let mut left = BATCH_BYTES;
-                out.chunks(input, |part| {
-                    let taken = part.get(..left).unwrap_or(part);
-                    left -= taken.len();
-                    pieces.push(taken);
-                    left > 0
-                });
-                link.encode(&pieces, &mut self.bench)?;
-                self.engine.wrote(slot, BATCH_BYTES - left, self.now_ns);
-                continue;
-            }
-            self.gather.clear();
-            self.gather.push(link.wire());
-            out.chunks(input, |part| {
-                let taken = part.get(..follow).unwrap_or(part);
-                follow -= taken.len();
-                self.gather.push(taken) && follow > 0
-            });
-            if self.gather.bytes() == 0 {
-                return Ok(false);
-            }
-            // SAFETY: the chunks borrow from the link, the connection's buffer and `input`; none changes before this returns.
-            let written = match unsafe { self.gather.send(fd) } {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => written(other)?,
-            };
-            let full = written < self.gather.bytes();
-            let own = link.wrote(written);
-            self.engine.wrote(slot, own, self.now_ns);
-            if full {
-                return Ok(true);
-            }
-        }
-    }
-
     /// Brings the poll's watch in line with what the connection waits for.
-    fn watch(&mut self, slot: u32) {
+    pub(crate) fn watch(&mut self, slot: u32) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let read = !io.resting && io.phase != Phase::Finishing;
         if io.unwatched
@@ -700,22 +557,22 @@ impl Run {
     }
 
     /// Moves a connection that the core closed towards its end.
-    fn finish_if_closing(&mut self, slot: u32) {
+    pub(crate) fn finish_if_closing(&mut self, slot: u32) {
         let Some(reason) = self.engine.conn(slot).and_then(|conn| conn.closing()) else { return };
-        let empty = self.engine.conn(slot).is_some_and(|conn| conn.out().is_empty());
+        let empty = self.engine.conn(slot).is_some_and(|conn| conn.pending() == 0);
         let slow = matches!(reason, CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline);
         let Some(io) = self.io(slot) else { return };
         let layers_empty = io.link.as_ref().is_none_or(|link| link.wire().is_empty());
         match io.phase {
             _ if slow => self.end(slot),
-            Phase::Draining => {}
+            Phase::Draining | Phase::Gone => {}
             Phase::Open if empty && io.link.is_some() => {
                 io.phase = Phase::Finishing;
                 if let Some(link) = &mut io.link {
                     link.finish(reason);
                 }
                 self.set_timer(slot, FINISH_NS);
-                self.flush(slot, &[]);
+                self.flush(slot, Input::NONE);
             }
             _ if empty && layers_empty => {
                 io.phase = Phase::Draining;
@@ -737,7 +594,7 @@ impl Run {
     /// Throws away what the peer still says, until it ends the stream or the patience is used up.
     fn drain(&mut self, slot: u32, at_most: usize) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        match receive(io.raw(), &mut self.block[..at_most]) {
+        match receive(io.raw(), &mut self.scratch[..at_most]) {
             Ok(count) if count > 0 && count < io.drain_left => io.drain_left -= count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             _ => self.end(slot),
@@ -762,19 +619,17 @@ impl Run {
     }
 
     /// Ends the socket and forgets the connection.
-    fn end(&mut self, slot: u32) {
+    pub(crate) fn end(&mut self, slot: u32) {
+        if let Some(io) = self.io(slot).filter(|io| io.lent) {
+            // Its descriptor and its place are in use until the writer is done.
+            io.phase = Phase::Gone;
+            let raw = io.raw();
+            let _ = self.poll.remove(raw);
+            return;
+        }
         if let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::take) {
             let _ = self.poll.remove(io.raw());
         }
         self.engine.forget(slot);
-    }
-}
-
-/// What a write achieved: nothing for now is no error.
-fn written(result: io::Result<usize>) -> Result<usize, Ended> {
-    match result {
-        Ok(count) => Ok(count),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(error) => Err(Ended { reason: CloseReason::WriteError, detail: error.to_string() }),
     }
 }

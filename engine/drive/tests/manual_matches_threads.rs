@@ -102,7 +102,7 @@ struct Peer {
 }
 
 fn threaded(steps: &[Step], bits: &[u8], want: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let forwarder = Forwarder::start(Settings::default(), SEED).unwrap();
+    let forwarder = Forwarder::start(Settings::default(), SEED, 1).unwrap();
     forwarder.tell(|run| run.engine().install_account(0, None));
     let mut peers = Vec::new();
     for cid in 1..=CONNS {

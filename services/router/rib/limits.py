@@ -8,6 +8,7 @@ from services.shared.config.options import Options
 
 UNLIMITED_PAYLOAD: Final = (1 << 64) - 1
 UNLIMITED_SUBSCRIPTIONS: Final = (1 << 32) - 1
+DEFAULT_ENGINE_THREADS_MAX: Final = 2
 
 
 def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
@@ -23,6 +24,12 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
         "report_arrivals": options.log.debug,
         "conns_max": max(options.max_connections, 0),
     }
+
+
+def writer_threads(options: Options, *, processors: int) -> int:
+    """Threads that write beside the forwarding thread: what `engine_threads` leaves, by default one where it can run."""
+    threads = options.fleet.engine_threads or min(processors, DEFAULT_ENGINE_THREADS_MAX)
+    return threads - 1
 
 
 def payload_limit(limit: int) -> int:

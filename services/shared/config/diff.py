@@ -126,6 +126,7 @@ _FIXED: Final[tuple[tuple[str, Callable[[Options], str]], ...]] = (
     ("LameDuckDuration", lambda options: format_duration(options.lame_duck_duration_ns)),
     ("LameDuckGracePeriod", lambda options: format_duration(options.lame_duck_grace_ns)),
     ("fleet pending_bytes_max", lambda options: str(options.fleet.pending_bytes_max)),
+    ("fleet engine_threads", lambda options: str(options.fleet.engine_threads)),
     ("fleet data_dir", lambda options: options.fleet.data_dir),
 )
 

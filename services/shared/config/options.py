@@ -167,6 +167,8 @@ class FleetOptions:
 
     pending_bytes_max: int = 0
     """Bound on all outbound buffers together; 0 picks a quarter of the machine's memory."""
+    engine_threads: int = 0
+    """Threads of a router's engine; 0 picks two, or one on a machine with one processor."""
     data_dir: str = ""
 
 

@@ -15,6 +15,8 @@ from services.shared.config.reading import (
     table,
 )
 
+ENGINE_THREADS_MAX: Final = 64
+
 
 def fleet(entry: Entry) -> FleetOptions:
     """Options that only natsfleet has."""
@@ -30,7 +32,15 @@ def _pending_bytes_max(entry: Entry) -> int:
     return size
 
 
+def _engine_threads(entry: Entry) -> int:
+    count = integer(entry)
+    if not 0 <= count <= ENGINE_THREADS_MAX:
+        raise entry.problem(f"engine_threads wants 1 to {ENGINE_THREADS_MAX}, or 0 to choose itself, got {count}")
+    return count
+
+
 _RULES: Final = table(
     ("pending_bytes_max", "pending_bytes_max", _pending_bytes_max),
+    ("engine_threads", "engine_threads", _engine_threads),
     ("data_dir", "data_dir", string),
 )

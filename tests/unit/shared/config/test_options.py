@@ -72,7 +72,10 @@ def _with_tls(block: str) -> Options:
             {"no_auth_user": "a", "allow_non_tls": True, "store_dir": "d"},
         ),
         ("jetstream: disabled, ocsp: false, prof_port: 0", {}),
-        ("fleet {pending_bytes_max: 1KB, data_dir: d}", {"fleet": FleetOptions(pending_bytes_max=1024, data_dir="d")}),
+        (
+            "fleet {pending_bytes_max: 1KB, engine_threads: 3, data_dir: d}",
+            {"fleet": FleetOptions(pending_bytes_max=1024, engine_threads=3, data_dir="d")},
+        ),
         ("v: 5, port: $v", {"port": 5}),
     ],
 )

@@ -1,0 +1,279 @@
+//! Writing: each touched connection is flushed once a cycle, here or by a writer.
+//!
+//! Output is lent to a writer when there is enough of it and other work is waiting; otherwise the hand-over costs more
+//! than it saves, and the receiver would wait for it. What comes back while input is being processed is only put in its
+//! place; flushing goes on when everything touched has been flushed.
+
+use std::io;
+
+use crate::blocks::Input;
+use crate::io::Phase;
+use crate::link::{Ended, BATCH_BYTES};
+use crate::run::Run;
+use crate::writers::{Done, Job, Writers};
+
+use natsfleet_core::errors::CloseReason;
+
+/// Less output than this is written at once.
+const LEND_MIN: usize = 32 << 10;
+/// Jobs that may wait for a writer while the forwarding thread has something else to do.
+pub(crate) const WAITING_MAX: usize = 1;
+/// Looks at what is done, before the processor is offered to the writer.
+const LOOKS: u32 = 2_000;
+
+/// Output that is with writers.
+pub(crate) struct Lending {
+    pub writers: Writers,
+    /// Other connections are ready to be read.
+    pub others_wait: bool,
+    /// The connection being read has more input.
+    pub more_follows: bool,
+    /// Connections whose output is lent.
+    out: usize,
+    /// Connections whose output has come back since others were flushed.
+    again: Vec<u32>,
+    done: Vec<Done>,
+}
+
+impl Lending {
+    pub(crate) fn new(writers: Writers) -> Self {
+        Self { writers, others_wait: false, more_follows: false, out: 0, again: Vec::new(), done: Vec::new() }
+    }
+
+    fn is_worth_while(&self) -> bool {
+        self.writers.are_there() && (self.others_wait || self.more_follows)
+    }
+
+    /// Whether nothing is left to do here; what writers have begun wakes the forwarding thread when it is done.
+    pub(crate) fn may_sleep(&self) -> bool {
+        self.out == 0 || (self.writers.waiting() == 0 && self.writers.call_me())
+    }
+}
+
+impl Run {
+    /// Flushes every touched connection once.
+    pub(crate) fn flush_all(&mut self, input: Input<'_>) {
+        let mut touched = std::mem::take(&mut self.touched);
+        while self.engine.has_touched() {
+            self.engine.take_touched(&mut touched);
+            for &slot in &touched {
+                self.flush(slot, input);
+            }
+        }
+        self.touched = touched;
+        self.help(WAITING_MAX);
+        self.flush_again(input);
+    }
+
+    pub(crate) fn flush(&mut self, slot: u32, input: Input<'_>) {
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        if matches!(io.phase, Phase::Draining | Phase::Gone) {
+            return;
+        }
+        if io.lent {
+            let waits = self.engine.conn(slot).is_some_and(|conn| {
+                conn.closing().is_some() || conn.out().has_borrowed() || conn.out().pending() >= LEND_MIN
+            });
+            if !waits {
+                return;
+            }
+            self.wait_for(slot, input);
+        }
+        if self.may_lend(slot, input) {
+            self.lend(slot, input);
+            return;
+        }
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let outcome = if io.wants_write {
+            // It was full, and will say when it is not.
+            Ok(true)
+        } else if io.link.is_some() {
+            self.write_layered(slot, input.bytes)
+        } else {
+            self.write_plain(slot, input.bytes)
+        };
+        match outcome {
+            Ok(full) => {
+                self.engine.flushed(slot, input.bytes, self.now_ns);
+                if let Some(io) = self.io(slot) {
+                    io.wants_write = full;
+                }
+                self.watch(slot);
+                self.finish_if_closing(slot);
+            }
+            Err(ended) => self.peer_gone(slot, ended.reason, &ended.detail),
+        }
+    }
+
+    fn may_lend(&mut self, slot: u32, input: Input<'_>) -> bool {
+        if !self.lending.is_worth_while() {
+            return false;
+        }
+        let plain = self.io(slot).is_some_and(|io| io.link.is_none() && !io.wants_write && io.phase == Phase::Open);
+        let fits = |conn: &natsfleet_core::conn::Conn| {
+            conn.closing().is_none()
+                && conn.out().pending() >= LEND_MIN
+                && (input.block.is_some() || !conn.out().has_borrowed())
+        };
+        plain && self.engine.conn(slot).is_some_and(fits)
+    }
+
+    fn lend(&mut self, slot: u32, input: Input<'_>) {
+        let Some(out) = self.engine.lend(slot) else { return };
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        io.lent = true;
+        let block = input.block.filter(|_| out.has_borrowed()).cloned();
+        self.lending.out += 1;
+        self.lending.writers.submit(Job { slot, fd: io.raw(), out, block });
+    }
+
+    /// Does itself what writers have not begun, but for so many jobs.
+    pub(crate) fn help(&mut self, but: usize) {
+        while self.lending.writers.waiting() > but {
+            let Some(job) = self.lending.writers.take_back() else { return };
+            let done = job.perform(&mut self.gather);
+            self.lending.done.push(done);
+        }
+    }
+
+    /// Puts back what writers have done, and flushes those who got something new meanwhile.
+    pub(crate) fn collect(&mut self) {
+        if self.lending.out > 0 {
+            self.put_back(Input::NONE);
+            self.flush_again(Input::NONE);
+        }
+    }
+
+    /// The output of this connection must be here before anything else can be done with it.
+    fn wait_for(&mut self, slot: u32, input: Input<'_>) {
+        if let Some(job) = self.lending.writers.take_back_of(slot) {
+            let done = job.perform(&mut self.gather);
+            self.lending.done.push(done);
+        }
+        let mut looks = 0;
+        loop {
+            self.put_back(input);
+            if self.io(slot).is_none_or(|io| !io.lent) {
+                return;
+            }
+            looks += 1;
+            if looks < LOOKS {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn put_back(&mut self, input: Input<'_>) {
+        let mut done = std::mem::take(&mut self.lending.done);
+        self.lending.writers.take_done(&mut done);
+        for done in done.drain(..) {
+            self.lending.out -= 1;
+            self.put_back_one(done, input);
+        }
+        self.lending.done = done;
+    }
+
+    fn put_back_one(&mut self, done: Done, input: Input<'_>) {
+        let Done { slot, out, written, error } = done;
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        io.lent = false;
+        if io.phase == Phase::Gone {
+            self.end(slot);
+            return;
+        }
+        io.wants_write = !out.is_empty();
+        self.engine.give_back(slot, out, written, input.bytes, self.now_ns);
+        match error {
+            Some(error) => self.peer_gone(slot, CloseReason::WriteError, &error.to_string()),
+            None => {
+                self.watch(slot);
+                self.lending.again.push(slot);
+            }
+        }
+    }
+
+    /// Those whose output has come back, and who have something new or are to be closed.
+    fn flush_again(&mut self, input: Input<'_>) {
+        while let Some(slot) = self.lending.again.pop() {
+            let idle = self.engine.conn(slot).is_none_or(|conn| conn.pending() == 0 && conn.closing().is_none());
+            if !idle {
+                self.flush(slot, input);
+            }
+        }
+    }
+
+    /// Writes a plain connection's output; true when the socket took less than there is.
+    fn write_plain(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
+        let Some(fd) = self.io(slot).map(|io| io.raw()) else { return Ok(false) };
+        while let Some(conn) = self.engine.conn(slot).filter(|conn| !conn.out().is_empty()) {
+            self.gather.clear();
+            conn.out().chunks(input, |part| self.gather.push(part));
+            // SAFETY: the chunks borrow from the connection's buffer and from `input`; neither changes before this returns.
+            let written = match unsafe { self.gather.send(fd) } {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => written(other)?,
+            };
+            self.engine.wrote(slot, written, self.now_ns);
+            if written < self.gather.bytes() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The same through layers: what they have ready, then as much of the core's output as may follow it.
+    fn write_layered(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
+        loop {
+            let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return Ok(false) };
+            let fd = io.raw();
+            let (Some(link), Some(conn)) = (&mut io.link, self.engine.conn(slot)) else { return Ok(false) };
+            let out = conn.out();
+            let mut follow = link.announce(out.pending());
+            if follow == 0 && link.wire().is_empty() && !out.is_empty() {
+                let mut pieces: Vec<&[u8]> = Vec::new();
+                let mut left = BATCH_BYTES;
+                out.chunks(input, |part| {
+                    let taken = part.get(..left).unwrap_or(part);
+                    left -= taken.len();
+                    pieces.push(taken);
+                    left > 0
+                });
+                link.encode(&pieces, &mut self.bench)?;
+                self.engine.wrote(slot, BATCH_BYTES - left, self.now_ns);
+                continue;
+            }
+            self.gather.clear();
+            self.gather.push(link.wire());
+            out.chunks(input, |part| {
+                let taken = part.get(..follow).unwrap_or(part);
+                follow -= taken.len();
+                self.gather.push(taken) && follow > 0
+            });
+            if self.gather.bytes() == 0 {
+                return Ok(false);
+            }
+            // SAFETY: the chunks borrow from the link, the connection's buffer and `input`; none changes before this returns.
+            let written = match unsafe { self.gather.send(fd) } {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => written(other)?,
+            };
+            let full = written < self.gather.bytes();
+            let own = link.wrote(written);
+            self.engine.wrote(slot, own, self.now_ns);
+            if full {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// What a write achieved: nothing for now is no error.
+fn written(result: io::Result<usize>) -> Result<usize, Ended> {
+    match result {
+        Ok(count) => Ok(count),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(error) => Err(Ended { reason: CloseReason::WriteError, detail: error.to_string() }),
+    }
+}
