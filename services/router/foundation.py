@@ -16,7 +16,7 @@ from services.router.admission.desk import Desk, Rules
 from services.router.admission.directory import SYNTHETIC_SECRET_CHARS, Listener
 from services.router.census import Census
 from services.router.rib.accounts import AccountNumbers
-from services.router.rib.limits import engine_limits, writer_threads
+from services.router.rib.limits import engine_limits, crew_size
 from services.router.rib.permits import PermitBook
 from services.router.rules import compile_rules
 from services.shared.config.options import Options
@@ -52,7 +52,7 @@ def lay_foundation(plan: RolePlan, log: Logger) -> Foundation:
     engine = Forwarding(
         engine_limits(plan.options, memory_bytes=memory_bytes()),
         seed=int.from_bytes(os.urandom(8)),
-        writers=writer_threads(plan.options, processors=len(os.sched_getaffinity(0))),
+        crew=crew_size(plan.options, processors=len(os.sched_getaffinity(0))),
     )
     for name in rules.directory.accounts:
         engine.install_account(numbers.number(name), rules.mappings.get(name))

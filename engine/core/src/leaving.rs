@@ -55,7 +55,8 @@ impl Engine {
         if written > 0 {
             conn.stuck_since_ns = now_ns;
         }
-        if matches!(conn.closing, Some(CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline)) {
+        if matches!(conn.closing, Some(CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline))
+        {
             // It was cut meanwhile, and is told nothing more.
             return;
         }

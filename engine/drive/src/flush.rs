@@ -1,52 +1,64 @@
-//! Writing: each touched connection is flushed once a cycle, here or by a writer.
+//! Writing: each touched connection is flushed once a cycle, here or by the crew.
 //!
-//! Output is lent to a writer when there is enough of it and other work is waiting; otherwise the hand-over costs more
+//! Output is lent to the crew when there is enough of it and other work is waiting; otherwise the hand-over costs more
 //! than it saves, and the receiver would wait for it. What comes back while input is being processed is only put in its
 //! place; flushing goes on when everything touched has been flushed.
 
 use std::io;
 
+use crate::ahead::Ahead;
 use crate::blocks::Input;
+use crate::crew::{Crew, Done, Job};
 use crate::io::Phase;
 use crate::link::{Ended, BATCH_BYTES};
 use crate::run::Run;
-use crate::writers::{Done, Job, Writers};
 
 use natsfleet_core::errors::CloseReason;
+use natsfleet_core::outbuf::OutBuf;
 
 /// Less output than this is written at once.
 const LEND_MIN: usize = 32 << 10;
-/// Jobs that may wait for a writer while the forwarding thread has something else to do.
+/// Jobs that may wait for the crew while the forwarding thread has something else to do.
 pub(crate) const WAITING_MAX: usize = 1;
-/// Looks at what is done, before the processor is offered to the writer.
-const LOOKS: u32 = 2_000;
+/// Looks at what is done, before the processor is offered to the crew.
+pub(crate) const LOOKS: u32 = 2_000;
 
-/// Output that is with writers.
+/// What is with the crew.
 pub(crate) struct Lending {
-    pub writers: Writers,
+    pub crew: Crew,
     /// Other connections are ready to be read.
     pub others_wait: bool,
     /// The connection being read has more input.
     pub more_follows: bool,
-    /// Connections whose output is lent.
-    out: usize,
+    /// Jobs that have not come back.
+    pub out: usize,
     /// Connections whose output has come back since others were flushed.
     again: Vec<u32>,
-    done: Vec<Done>,
+    /// Input that was read ahead and waits for its turn.
+    pub ahead: Vec<Ahead>,
+    pub done: Vec<Done>,
 }
 
 impl Lending {
-    pub(crate) fn new(writers: Writers) -> Self {
-        Self { writers, others_wait: false, more_follows: false, out: 0, again: Vec::new(), done: Vec::new() }
+    pub(crate) fn new(crew: Crew) -> Self {
+        Self {
+            crew,
+            others_wait: false,
+            more_follows: false,
+            out: 0,
+            again: Vec::new(),
+            ahead: Vec::new(),
+            done: Vec::new(),
+        }
     }
 
     fn is_worth_while(&self) -> bool {
-        self.writers.are_there() && (self.others_wait || self.more_follows)
+        self.crew.is_there() && (self.others_wait || self.more_follows)
     }
 
-    /// Whether nothing is left to do here; what writers have begun wakes the forwarding thread when it is done.
+    /// Whether nothing is left to do here; what the crew has begun wakes the forwarding thread when it is done.
     pub(crate) fn may_sleep(&self) -> bool {
-        self.out == 0 || (self.writers.waiting() == 0 && self.writers.call_me())
+        self.out == 0 || (self.crew.waiting() == 0 && self.crew.call_me())
     }
 }
 
@@ -124,19 +136,19 @@ impl Run {
         io.lent = true;
         let block = input.block.filter(|_| out.has_borrowed()).cloned();
         self.lending.out += 1;
-        self.lending.writers.submit(Job { slot, fd: io.raw(), out, block });
+        self.lending.crew.submit(Job::Write { slot, fd: io.raw(), out, block });
     }
 
-    /// Does itself what writers have not begun, but for so many jobs.
+    /// Does itself what the crew has not begun, but for so many jobs.
     pub(crate) fn help(&mut self, but: usize) {
-        while self.lending.writers.waiting() > but {
-            let Some(job) = self.lending.writers.take_back() else { return };
+        while self.lending.crew.waiting() > but {
+            let Some(job) = self.lending.crew.take_back() else { return };
             let done = job.perform(&mut self.gather);
             self.lending.done.push(done);
         }
     }
 
-    /// Puts back what writers have done, and flushes those who got something new meanwhile.
+    /// Puts back what the crew has done, and flushes those who got something new meanwhile.
     pub(crate) fn collect(&mut self) {
         if self.lending.out > 0 {
             self.put_back(Input::NONE);
@@ -146,37 +158,34 @@ impl Run {
 
     /// The output of this connection must be here before anything else can be done with it.
     fn wait_for(&mut self, slot: u32, input: Input<'_>) {
-        if let Some(job) = self.lending.writers.take_back_of(slot) {
+        if let Some(job) = self.lending.crew.take_back_write(slot) {
             let done = job.perform(&mut self.gather);
             self.lending.done.push(done);
         }
-        let mut looks = 0;
+        let mut patience = LOOKS;
         loop {
             self.put_back(input);
             if self.io(slot).is_none_or(|io| !io.lent) {
                 return;
             }
-            looks += 1;
-            if looks < LOOKS {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
+            look_again(&mut patience);
         }
     }
 
-    fn put_back(&mut self, input: Input<'_>) {
+    pub(crate) fn put_back(&mut self, input: Input<'_>) {
         let mut done = std::mem::take(&mut self.lending.done);
-        self.lending.writers.take_done(&mut done);
+        self.lending.crew.take_done(&mut done);
         for done in done.drain(..) {
             self.lending.out -= 1;
-            self.put_back_one(done, input);
+            match done {
+                Done::Written { slot, out, written, error } => self.put_back_output(slot, out, written, error, input),
+                Done::Read { slot, block, part, count } => self.lending.ahead.push(Ahead { slot, block, part, count }),
+            }
         }
         self.lending.done = done;
     }
 
-    fn put_back_one(&mut self, done: Done, input: Input<'_>) {
-        let Done { slot, out, written, error } = done;
+    fn put_back_output(&mut self, slot: u32, out: OutBuf, written: usize, error: Option<io::Error>, input: Input<'_>) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         io.lent = false;
         if io.phase == Phase::Gone {
@@ -266,6 +275,16 @@ impl Run {
                 return Ok(true);
             }
         }
+    }
+}
+
+/// Waits a moment for the crew: it is about to be done, unless it has no processor.
+pub(crate) fn look_again(patience: &mut u32) {
+    if *patience > 0 {
+        *patience -= 1;
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
     }
 }
 

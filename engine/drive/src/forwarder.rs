@@ -78,8 +78,8 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Starts the thread, and so many others that write for it. `seed` must be unpredictable.
-    pub fn start(settings: Settings, seed: u64, writers: usize) -> io::Result<Self> {
+    /// Starts the thread, and so many others that read and write for it. `seed` must be unpredictable.
+    pub fn start(settings: Settings, seed: u64, crew: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             commands: Mutex::new(Vec::new()),
             has_commands: AtomicBool::new(false),
@@ -90,7 +90,7 @@ impl Forwarder {
             wake_control: Wake::new()?,
             next_cid: AtomicU64::new(FIRST_CID),
         });
-        let mut run = Run::new(Engine::new(settings, seed), Arc::clone(&shared), writers)?;
+        let mut run = Run::new(Engine::new(settings, seed), Arc::clone(&shared), crew)?;
         let thread =
             std::thread::Builder::new().name("nf-forward".into()).stack_size(STACK_BYTES).spawn(move || {
                 // A broken invariant must not leave clients hanging on a process that no longer forwards.

@@ -14,7 +14,7 @@ pub(crate) enum Phase {
     Finishing,
     /// Our side is shut; the peer's last bytes are thrown away so that it can read ours.
     Draining,
-    /// It is over; only its lent output has to come back.
+    /// It is over; only what is with the crew has to come back.
     Gone,
 }
 
@@ -33,8 +33,10 @@ pub(crate) struct Io {
     pub resting: bool,
     pub share: Share,
     pub wants_write: bool,
-    /// Its output is with a writer.
+    /// Its output is with the crew.
     pub lent: bool,
+    /// The crew reads its input.
+    pub ahead: bool,
     pub watched_read: bool,
     pub watched_write: bool,
     /// The poll does not know the socket for now.
@@ -56,6 +58,7 @@ impl Io {
             share: Share::new(),
             wants_write: false,
             lent: false,
+            ahead: false,
             watched_read: true,
             watched_write: false,
             unwatched: false,

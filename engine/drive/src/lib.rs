@@ -3,7 +3,9 @@
 //! One forwarding thread owns one `natsfleet_core::engine::Engine` and the sockets of its connections. The control plane
 //! talks to it through `Forwarder`: commands go in, events come out, each with its own wake-up descriptor.
 
+mod ahead;
 mod blocks;
+mod crew;
 mod door;
 mod doors;
 mod flush;
@@ -16,7 +18,6 @@ mod poll;
 mod run;
 mod share;
 pub mod tls;
-mod writers;
 
 pub use door::Door;
 pub use forwarder::{Forwarder, Gone};

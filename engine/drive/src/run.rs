@@ -16,7 +16,9 @@ use natsfleet_core::engine::Engine;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::outbuf::BORROW_MIN;
 
+use crate::ahead::Ahead;
 use crate::blocks::{Blocks, Input, BLOCK_BYTES};
+use crate::crew::Crew;
 use crate::door::OpenDoor;
 use crate::doors::DOOR_TOKENS;
 use crate::flush::Lending;
@@ -26,14 +28,13 @@ use crate::link::{Ended, Link, Workbench};
 use crate::pace::{rest_ns, DRAIN_NS, FINISH_NS};
 use crate::poll::{receive, set_no_delay, shut_write, Gather, Poll, Ready};
 use crate::share::{Sharing, TURN_NS};
-use crate::writers::Writers;
 
 /// Bytes thrown away in one turn while others wait.
 const DRAIN_TURN_BYTES: usize = 16 << 10;
 /// Readiness reports a batch.
 const BATCH: usize = 256;
 /// An unfinished frame of at least this size is collected in the connection's own memory.
-const OWN_PARTIAL_MIN: usize = 64 << 10;
+pub(crate) const OWN_PARTIAL_MIN: usize = 64 << 10;
 /// How long to poll before sleeping, after work, at least and at most.
 const SPIN_NS: u64 = 20_000;
 const SPIN_MAX_NS: u64 = 80_000;
@@ -89,8 +90,8 @@ pub struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(engine: Engine, shared: Arc<Shared>, writers: usize) -> io::Result<Self> {
-        let writers = Writers::start(writers, &shared)?;
+    pub(crate) fn new(engine: Engine, shared: Arc<Shared>, crew: usize) -> io::Result<Self> {
+        let crew = Crew::start(crew, &shared)?;
         let poll = Poll::new(BATCH)?;
         poll.add(shared.wake_thread.fd(), WAKE_TOKEN, true, false)?;
         Ok(Self {
@@ -107,7 +108,7 @@ impl Run {
             bench: Workbench::default(),
             gather: Gather::default(),
             touched: Vec::new(),
-            lending: Lending::new(writers),
+            lending: Lending::new(crew),
             sharing: Sharing::default(),
             busy: Vec::new(),
             timers: BinaryHeap::new(),
@@ -130,7 +131,7 @@ impl Run {
         self.now_ns = self.elapsed_ns();
     }
 
-    fn elapsed_ns(&self) -> u64 {
+    pub(crate) fn elapsed_ns(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64 + 1
     }
 
@@ -152,7 +153,11 @@ impl Run {
                 patience.arrived(self.now_ns);
             }
             for (at, report) in ready.iter().enumerate() {
-                self.lending.others_wait = at + 1 < ready.len();
+                let next = ready.get(at + 1);
+                self.lending.others_wait = next.is_some();
+                if let Some(next) = next {
+                    self.read_ahead(*next);
+                }
                 self.serve(*report);
             }
             self.lending.others_wait = false;
@@ -304,11 +309,16 @@ impl Run {
             return;
         }
         let slot = report.token as u32;
+        let ahead = self.take_ahead(slot);
         if report.writable {
             if let Some(io) = self.io(slot) {
                 io.wants_write = false;
             }
             self.flush(slot, Input::NONE);
+        }
+        if let Some(ahead) = ahead {
+            self.use_ahead(ahead);
+            return;
         }
         if !report.readable {
             return;
@@ -379,18 +389,27 @@ impl Run {
         let carried = io.partial.len();
         let asked = asked.min(BLOCK_BYTES - carried);
         let mut block = self.blocks.take();
-        let received = Arc::get_mut(&mut block).map_or(Ok(0), |block| {
+        let part = carried..carried + asked;
+        let count = Arc::get_mut(&mut block).map_or(Ok(0), |block| {
             block[..carried].copy_from_slice(&io.partial);
-            receive(fd, &mut block[carried..carried + asked])
+            receive(fd, &mut block[part.clone()])
         });
-        match received {
+        self.use_block(Ahead { slot, block, part, count }, begin_ns);
+    }
+
+    /// Processes input that was read after what was left over before.
+    pub(crate) fn use_block(&mut self, read: Ahead, begin_ns: u64) {
+        let Ahead { slot, block, part, count } = read;
+        match count {
             Ok(0) => self.peer_gone(slot, CloseReason::ClientClosed, ""),
             Ok(count) => {
-                io.partial = Vec::new();
-                self.lending.more_follows = count == asked;
-                self.process(slot, Input { bytes: &block[..carried + count], block: Some(&block) });
+                if let Some(io) = self.io(slot) {
+                    io.partial = Vec::new();
+                }
+                self.lending.more_follows = count == part.len();
+                self.process(slot, Input { bytes: &block[..part.start + count], block: Some(&block) });
                 self.lending.more_follows = false;
-                self.note_share(slot, count, asked, begin_ns);
+                self.note_share(slot, count, part.len(), begin_ns);
             }
             Err(error) => self.read_failed(slot, &error),
         }
@@ -620,8 +639,8 @@ impl Run {
 
     /// Ends the socket and forgets the connection.
     pub(crate) fn end(&mut self, slot: u32) {
-        if let Some(io) = self.io(slot).filter(|io| io.lent) {
-            // Its descriptor and its place are in use until the writer is done.
+        if let Some(io) = self.io(slot).filter(|io| io.lent || io.ahead) {
+            // Its descriptor and its place are in use until the crew is done.
             io.phase = Phase::Gone;
             let raw = io.raw();
             let _ = self.poll.remove(raw);

@@ -138,8 +138,8 @@ impl From<Websocket> for WsOptions {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(limits: Limits, seed: u64, writers: usize) -> PyResult<Self> {
-        Ok(Self { forwarder: Forwarder::start(limits.into(), seed, writers)? })
+    fn new(limits: Limits, seed: u64, crew: usize) -> PyResult<Self> {
+        Ok(Self { forwarder: Forwarder::start(limits.into(), seed, crew)? })
     }
 
     /// The descriptor that becomes readable when there are events.

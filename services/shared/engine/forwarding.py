@@ -302,15 +302,15 @@ class EngineControl:
 class Forwarding(EngineControl):
     """The engine of one router. Owns the forwarding thread and every socket given to it.
 
-    With `writers` so many threads more write output while the forwarding thread goes on reading (ADR-0011).
+    With `crew` so many threads more write output while the forwarding thread goes on reading (ADR-0011).
     """
 
     __slots__ = ()
 
     _engine: _native.Engine
 
-    def __init__(self, limits: dict[str, object], *, seed: int, writers: int) -> None:
-        self._engine = _native.Engine(limits, seed, writers)
+    def __init__(self, limits: dict[str, object], *, seed: int, crew: int) -> None:
+        self._engine = _native.Engine(limits, seed, crew)
 
     @property
     def events_fd(self) -> int:

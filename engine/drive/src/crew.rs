@@ -1,12 +1,13 @@
-//! Threads that write output while the forwarding thread goes on reading and matching.
+//! Threads that read and write sockets while the forwarding thread parses and matches.
 //!
-//! A job is the output of one connection, lent by the core, and a share in the block of input that it may borrow from. At
-//! most one job of a connection is under way, so its bytes stay in order whichever thread writes them. Nothing waits
-//! here: a full socket ends a job, and what is over comes back. The forwarding thread writes itself what no thread has
-//! begun, so that a machine without a free processor loses nothing.
+//! To write is to be given the output of one connection, lent by the core, and a share in the block of input that it may
+//! borrow from; to read is to be given an empty block. At most one write and one read of a connection are under way, so
+//! its bytes stay in order whichever thread moves them. Nothing waits here: a full or empty socket ends a job. The
+//! forwarding thread does itself what no thread has begun, so that a machine without a free processor loses nothing.
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,33 +18,49 @@ use natsfleet_core::outbuf::OutBuf;
 
 use crate::blocks::Block;
 use crate::forwarder::{lock, Shared};
-use crate::poll::Gather;
+use crate::poll::{receive, Gather};
 
 /// How long a thread looks for the next job before it sleeps.
 const SPIN: Duration = Duration::from_micros(20);
 
-/// Output to be written.
-pub(crate) struct Job {
-    pub slot: u32,
-    pub fd: RawFd,
-    pub out: OutBuf,
-    /// The input that the output borrows from.
-    pub block: Option<Block>,
+/// Work on the socket of one connection.
+pub(crate) enum Job {
+    /// Output to be written, and the input that it borrows from.
+    Write { slot: u32, fd: RawFd, out: OutBuf, block: Option<Block> },
+    /// Input to be read into a part of a block that nobody has a share in.
+    Read { slot: u32, fd: RawFd, block: Block, part: Range<usize> },
 }
 
 /// What became of a job.
-pub(crate) struct Done {
-    pub slot: u32,
-    /// What is over, detached from any input.
-    pub out: OutBuf,
-    pub written: usize,
-    pub error: Option<io::Error>,
+pub(crate) enum Done {
+    /// What is over has been detached from any input.
+    Written { slot: u32, out: OutBuf, written: usize, error: Option<io::Error> },
+    /// So much was read; zero is the end of the stream.
+    Read { slot: u32, block: Block, part: Range<usize>, count: io::Result<usize> },
 }
 
 impl Job {
-    /// Writes as far as the socket goes.
+    fn is_read_of(&self, wanted: u32) -> bool {
+        matches!(self, Self::Read { slot, .. } if *slot == wanted)
+    }
+
+    fn is_write_of(&self, wanted: u32) -> bool {
+        matches!(self, Self::Write { slot, .. } if *slot == wanted)
+    }
+
+    /// Reads or writes as far as the socket goes.
     pub(crate) fn perform(self, gather: &mut Gather) -> Done {
-        let Self { slot, fd, mut out, block } = self;
+        match self {
+            Self::Write { slot, fd, out, block } => Self::write(slot, fd, out, block, gather),
+            Self::Read { slot, fd, mut block, part } => {
+                let room = Arc::get_mut(&mut block).and_then(|block| block.get_mut(part.clone()));
+                let count = room.map_or(Ok(0), |room| receive(fd, room));
+                Done::Read { slot, block, part, count }
+            }
+        }
+    }
+
+    fn write(slot: u32, fd: RawFd, mut out: OutBuf, block: Option<Block>, gather: &mut Gather) -> Done {
         let input = block.as_ref().map_or(&[][..], |block| block.as_slice());
         let (mut all, mut error) = (0, None);
         while !out.is_empty() {
@@ -66,7 +83,7 @@ impl Job {
             }
         }
         out.detach(input);
-        Done { slot, out, written: all, error }
+        Done::Written { slot, out, written: all, error }
     }
 }
 
@@ -86,13 +103,13 @@ struct Desk {
 }
 
 /// See the module documentation.
-pub(crate) struct Writers {
+pub(crate) struct Crew {
     desk: Arc<Desk>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Writers {
-    /// Starts so many threads; none is allowed, and then nothing may be lent.
+impl Crew {
+    /// Starts so many threads; none is allowed, and then no job may be submitted.
     pub(crate) fn start(count: usize, forwarder: &Arc<Shared>) -> io::Result<Self> {
         let desk = Arc::new(Desk {
             waiting: Mutex::default(),
@@ -105,22 +122,22 @@ impl Writers {
             stop: AtomicBool::new(false),
             forwarder: Arc::clone(forwarder),
         });
-        let mut writers = Self { desk, threads: Vec::new() };
+        let mut crew = Self { desk, threads: Vec::new() };
         for _ in 0..count {
-            let desk = Arc::clone(&writers.desk);
-            let thread = std::thread::Builder::new().name("nf-write".into()).spawn(move || {
+            let desk = Arc::clone(&crew.desk);
+            let thread = std::thread::Builder::new().name("nf-io".into()).spawn(move || {
                 // As with the forwarding thread: clients must not hang on half a process.
                 if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.work())).is_err() {
                     std::process::abort();
                 }
             })?;
-            writers.threads.push(thread);
+            crew.threads.push(thread);
         }
-        Ok(writers)
+        Ok(crew)
     }
 
     /// Whether there are any.
-    pub(crate) fn are_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         !self.threads.is_empty()
     }
 
@@ -152,13 +169,22 @@ impl Writers {
         job
     }
 
-    /// Takes back the job of this connection, unless a thread has begun it.
-    pub(crate) fn take_back_of(&self, slot: u32) -> Option<Job> {
+    /// Takes back the write of this connection, unless a thread has begun it.
+    pub(crate) fn take_back_write(&self, slot: u32) -> Option<Job> {
+        self.take_back_first(|job| job.is_write_of(slot))
+    }
+
+    /// Takes back the read of this connection, unless a thread has begun it.
+    pub(crate) fn take_back_read(&self, slot: u32) -> Option<Job> {
+        self.take_back_first(|job| job.is_read_of(slot))
+    }
+
+    fn take_back_first(&self, is_wanted: impl Fn(&Job) -> bool) -> Option<Job> {
         if self.waiting() == 0 {
             return None;
         }
         let mut waiting = lock(&self.desk.waiting);
-        let at = waiting.iter().position(|job| job.slot == slot)?;
+        let at = waiting.iter().position(is_wanted)?;
         let job = waiting.remove(at);
         self.desk.count.store(waiting.len(), Ordering::Release);
         job
@@ -178,7 +204,7 @@ impl Writers {
     }
 }
 
-impl Drop for Writers {
+impl Drop for Crew {
     fn drop(&mut self) {
         {
             let _waiting = lock(&self.desk.waiting);
