@@ -16,7 +16,7 @@ from services.router.admission.desk import Desk, Rules
 from services.router.admission.directory import SYNTHETIC_SECRET_CHARS, Listener
 from services.router.census import Census
 from services.router.rib.accounts import AccountNumbers
-from services.router.rib.limits import engine_limits, crew_size
+from services.router.rib.limits import crew_size, engine_limits
 from services.router.rib.permits import PermitBook
 from services.router.rules import compile_rules
 from services.shared.config.options import Options

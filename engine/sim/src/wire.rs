@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 use natsfleet_core::engine::Engine;
+use natsfleet_core::errors::CloseReason;
+use natsfleet_core::outbuf::OutBuf;
 
 use crate::chance::Chance;
 use crate::operations::Operation;
@@ -44,6 +46,8 @@ pub struct Wire {
     pub stuck_since_ns: Option<u64>,
     /// Room that is left in the socket.
     room: usize,
+    /// Output that somebody else is writing.
+    lent: Option<OutBuf>,
 }
 
 impl Wire {
@@ -65,6 +69,7 @@ impl Wire {
             pings_out: 0,
             stuck_since_ns: None,
             room: 0,
+            lent: None,
         }
     }
 
@@ -113,13 +118,17 @@ impl Wire {
     /// Takes note of output that the engine has added. `input` is the input of this cycle.
     pub fn capture(&mut self, engine: &Engine, input: &[u8]) -> Result<(), String> {
         let Some(conn) = engine.conn(self.slot) else { return Ok(()) };
+        let slow = [CloseReason::SlowConsumerPendingBytes, CloseReason::SlowConsumerWriteDeadline];
+        let cut = conn.closing().is_some_and(|reason| slow.contains(&reason));
         let mut output = Vec::new();
-        conn.out().chunks(input, |part| {
-            output.extend_from_slice(part);
-            true
-        });
-        if output.len() != conn.out().pending() {
-            return Err(format!("{} bytes are pending, but {} come out", conn.out().pending(), output.len()));
+        for out in self.lent.iter().filter(|_| !cut).chain([conn.out()]) {
+            out.chunks(input, |part| {
+                output.extend_from_slice(part);
+                true
+            });
+        }
+        if output.len() != conn.pending() && !cut {
+            return Err(format!("{} bytes are pending, but {} come out", conn.pending(), output.len()));
         }
         if output.is_empty() && !self.pending.is_empty() && conn.closing().is_some() {
             // Over a bound, a connection that is ending anyway may lose its last words.
@@ -161,8 +170,38 @@ impl Wire {
         self.room = self.room.min(1 << 20);
     }
 
-    /// The engine writes as far as there is room, in random parts.
+    /// The engine lends the output and gets it back at some later flush, or flushes itself.
     pub fn flush(&mut self, engine: &mut Engine, input: &[u8], now_ns: u64, chance: &mut Chance) {
+        if self.lent.is_some() {
+            let borrows = engine.conn(self.slot).is_some_and(|conn| conn.out().has_borrowed());
+            if !borrows && chance.percent(50) {
+                return;
+            }
+            self.give_back(engine, input, now_ns);
+        } else if self.stuck_since_ns.is_none() && chance.percent(20) {
+            self.lent = engine.lend(self.slot);
+            if let Some(out) = &mut self.lent {
+                out.detach(input);
+            }
+            return;
+        }
+        self.write(engine, input, now_ns, chance);
+    }
+
+    /// What was lent comes back, written as far as there was room.
+    pub fn give_back(&mut self, engine: &mut Engine, input: &[u8], now_ns: u64) {
+        let Some(mut out) = self.lent.take() else { return };
+        let room = if self.reader == Reader::Greedy { usize::MAX } else { self.room };
+        let written = out.pending().min(room);
+        out.wrote(written);
+        engine.give_back(self.slot, out, written, input, now_ns);
+        self.room = self.room.saturating_sub(written);
+        // Nothing is left of it when the connection was cut.
+        self.pending.drain(..written.min(self.pending.len()));
+    }
+
+    /// The engine writes as far as there is room, in random parts.
+    fn write(&mut self, engine: &mut Engine, input: &[u8], now_ns: u64, chance: &mut Chance) {
         let mut left = self.room.min(self.pending.len());
         if self.reader == Reader::Greedy {
             left = self.pending.len();

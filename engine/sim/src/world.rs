@@ -521,10 +521,18 @@ impl World {
         let slow = self.ends.get(&cid).is_some_and(|end| is_slow(end.reason));
         if slow || wire.pending() == 0 || self.chance.percent(10) {
             self.outcome.cut += u64::from(slow);
-            self.engine.forget(wire.slot);
-            self.wires.remove(&cid);
-            self.ends.remove(&cid);
+            let slot = wire.slot;
+            self.take_away(cid, slot);
         }
+    }
+
+    /// The socket is gone; what was lent has come back before.
+    fn take_away(&mut self, cid: u64, slot: u32) {
+        if let Some(mut wire) = self.wires.remove(&cid) {
+            wire.give_back(&mut self.engine, &[], self.now_ns);
+        }
+        self.engine.forget(slot);
+        self.ends.remove(&cid);
     }
 
     /// A client reads.
@@ -622,9 +630,7 @@ impl World {
         self.engine.lost(slot, CloseReason::ClientClosed, "");
         self.collect()?;
         self.settle_ends()?;
-        self.engine.forget(slot);
-        self.wires.remove(&cid);
-        self.ends.remove(&cid);
+        self.take_away(cid, slot);
         self.flush(&[])
     }
 
