@@ -50,9 +50,9 @@ async def test_headers_and_reply_are_shown(server: Server, nats: Tool) -> None:
     async with nats.running("sub", "cli.headers.>") as subscriber:
         await wait_for_interest(server, "cli.headers.probe")
         await nats.run(
-            "pub", "cli.headers.x", "body", "-H", "X-Kind:first", "-H", "X-Kind:second", "--reply", "back.to"
+            "pub", "cli.headers.x", "the payload", "-H", "X-Kind:first", "-H", "X-Kind:second", "--reply", "back.to"
         )
-        await eventually(lambda: "body" in subscriber.text(), what="the message")
+        await eventually(lambda: "the payload" in subscriber.text(), what="the message")
     text = subscriber.text()
     assert "X-Kind: first" in text and "X-Kind: second" in text
     assert '"cli.headers.x" with reply "back.to"' in text
