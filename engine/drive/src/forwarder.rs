@@ -93,6 +93,7 @@ impl Forwarder {
         let mut run = Run::new(Engine::new(settings, seed), Arc::clone(&shared), crew)?;
         let thread =
             std::thread::Builder::new().name("nf-forward".into()).stack_size(STACK_BYTES).spawn(move || {
+                crate::poll::ask_for_short_slices();
                 // A broken invariant must not leave clients hanging on a process that no longer forwards.
                 if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.forward())).is_err() {
                     std::process::abort();

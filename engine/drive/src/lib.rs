@@ -14,6 +14,7 @@ mod io;
 mod link;
 mod manual;
 mod pace;
+mod patience;
 mod poll;
 mod run;
 mod share;

@@ -26,6 +26,7 @@ use crate::forwarder::Shared;
 use crate::io::{Io, Phase};
 use crate::link::{Ended, Link, Workbench};
 use crate::pace::{rest_ns, DRAIN_NS, FINISH_NS};
+use crate::patience::Patience;
 use crate::poll::{receive, set_no_delay, shut_write, Gather, Poll, Ready};
 use crate::share::{Sharing, TURN_NS};
 
@@ -35,34 +36,10 @@ const DRAIN_TURN_BYTES: usize = 16 << 10;
 const BATCH: usize = 256;
 /// An unfinished frame of at least this size is collected in the connection's own memory.
 pub(crate) const OWN_PARTIAL_MIN: usize = 64 << 10;
-/// How long to poll before sleeping, after work, at least and at most.
-const SPIN_NS: u64 = 20_000;
-const SPIN_MAX_NS: u64 = 80_000;
-/// Work that comes in steps no wider than this is worth waiting for awake: a sleep and a wake-up cost about as much.
-const SPIN_STEP_NS: u64 = 60_000;
 /// How long ends of connections may wait for each other before the control plane is woken for them.
 const REPORT_WITHIN_NS: u64 = 5_000_000;
 /// Descriptor number of the wake-up among slots.
 const WAKE_TOKEN: u64 = u64::MAX;
-
-/// How long to go on polling when nothing is there, judged by how work came in lately.
-#[derive(Default)]
-struct Patience {
-    until_ns: u64,
-    last_ns: u64,
-    step_ns: u64,
-}
-
-impl Patience {
-    /// Work came in.
-    fn arrived(&mut self, now_ns: u64) {
-        let step = now_ns.saturating_sub(self.last_ns).min(SPIN_STEP_NS * 8);
-        self.step_ns = (self.step_ns * 7 + step) / 8;
-        self.last_ns = now_ns;
-        let spin = if self.step_ns <= SPIN_STEP_NS { (self.step_ns * 2).clamp(SPIN_NS, SPIN_MAX_NS) } else { SPIN_NS };
-        self.until_ns = now_ns + spin;
-    }
-}
 
 /// The state of a forwarding thread. Commands of the control plane get it between two batches.
 pub struct Run {
@@ -141,13 +118,17 @@ impl Run {
         let mut patience = Patience::default();
         while !self.shared.stop.load(Ordering::Acquire) {
             self.collect();
-            let awake = self.now_ns < patience.until_ns || !self.lending.may_sleep();
-            let timeout = if awake { Some(0) } else { self.sleep_ns() };
+            let from_ns = self.elapsed_ns();
+            let polls = patience.is_left(from_ns) || !self.lending.may_sleep();
+            let timeout = if polls { Some(0) } else { self.sleep_ns() };
             if let Err(error) = self.poll.wait(timeout, &mut ready) {
                 panic!("epoll_wait: {error}");
             }
             self.read_clock();
             if ready.is_empty() {
+                if polls {
+                    patience.polled(self.now_ns - from_ns, self.now_ns);
+                }
                 self.help(0);
             } else {
                 patience.arrived(self.now_ns);
