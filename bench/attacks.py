@@ -1,6 +1,6 @@
 """Clients that behave badly, one kind at a time, for as long as they are told.
 
-    python -m bench.attacks NAME HOST PORT SECONDS
+    python -m bench.attacks NAME HOST PORT SECONDS [CONNECTIONS]
 
 Each runs in one thread with plain sockets. They are meant to cost the server work, not to be fast themselves.
 """
@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 HELLO: Final = b'CONNECT {"verbose":false}\r\n'
@@ -68,6 +68,9 @@ _SMALL: Final = b"PUB nobody 10\r\n0123456789\r\n" * 5000
 
 ATTACKS: Final = {
     "noise": Attack(connections=20, opening=b"", piece=_noise),
+    "half-frame": Attack(
+        connections=20, piece=lambda number: b"PUB half 900000\r\n" + b"x" * (number % 5000), pause_s=0.01
+    ),
     "endless-line": Attack(connections=20, opening=b"SUB ", piece=lambda _: b"a" * 65536),
     "pings-unread": Attack(connections=20, piece=lambda _: _PINGS, reads=False),
     "pings": Attack(connections=20, piece=lambda _: _PINGS),
@@ -151,5 +154,6 @@ def run(attack: Attack, address: tuple[str, int], seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    name, host, port, seconds = sys.argv[1:]
-    run(ATTACKS[name], (host, int(port)), float(seconds))
+    name, host, port, seconds, *connections = sys.argv[1:]
+    chosen = ATTACKS[name]
+    run(replace(chosen, connections=int(connections[0])) if connections else chosen, (host, int(port)), float(seconds))

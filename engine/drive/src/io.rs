@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::link::Link;
+use crate::pace::DRAIN_BYTES;
 use crate::share::Share;
 
 /// Where a connection is in its life.
@@ -43,6 +44,8 @@ pub(crate) struct Io {
     pub unwatched: bool,
     /// Bytes that may still be thrown away while draining.
     pub drain_left: usize,
+    /// When draining has lasted long enough.
+    pub drain_until_ns: u64,
 }
 
 impl Io {
@@ -62,7 +65,8 @@ impl Io {
             watched_read: true,
             watched_write: false,
             unwatched: false,
-            drain_left: 1 << 20,
+            drain_left: DRAIN_BYTES,
+            drain_until_ns: 0,
         }
     }
 

@@ -8,6 +8,7 @@ mod blocks;
 mod crew;
 mod door;
 mod doors;
+mod ending;
 mod flush;
 mod forwarder;
 mod io;

@@ -48,9 +48,23 @@ impl Poll {
         if write {
             events |= libc::EPOLLOUT;
         }
+        self.control_events(op, fd, token, events)
+    }
+
+    fn control_events(&self, op: libc::c_int, fd: RawFd, token: u64, events: libc::c_int) -> io::Result<()> {
         let mut event = libc::epoll_event { events: events as u32, u64: token };
         // SAFETY: `event` lives for the whole call and the kernel copies it.
         check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), op, fd, &mut event) }).map(drop)
+    }
+
+    /// Starts watching for nothing but the peer's end of the stream.
+    pub fn add_for_end(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        self.control_events(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLRDHUP)
+    }
+
+    /// From now on watches for nothing but the peer's end of the stream.
+    pub fn change_for_end(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        self.control_events(libc::EPOLL_CTL_MOD, fd, token, libc::EPOLLRDHUP)
     }
 
     /// Starts watching a descriptor.
@@ -130,6 +144,18 @@ impl Wake {
 pub fn receive(fd: RawFd, into: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the kernel writes at most `into.len()` bytes into a slice of that length.
     let count = unsafe { libc::recv(fd, into.as_mut_ptr().cast(), into.len(), libc::MSG_DONTWAIT) };
+    if count < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(count as usize)
+    }
+}
+
+/// Throws away up to `scratch.len()` bytes; `Ok(0)` is the end of the stream. TCP does it without copying them.
+pub fn discard(fd: RawFd, scratch: &mut [u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    // SAFETY: whatever the kernel writes, it is at most `scratch.len()` bytes into a slice of that length.
+    let count = unsafe { libc::recv(fd, scratch.as_mut_ptr().cast(), scratch.len(), flags) };
     if count < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -268,7 +294,8 @@ struct SchedAttr {
 /// Asks the scheduler for short slices: the thread gets no more time than others, but gets it sooner when it wakes up.
 /// Kernels before 6.12 have no such thing and ignore it.
 pub fn ask_for_short_slices() {
-    let mut attr = SchedAttr { size: 48, policy: 0, flags: 0, nice: 0, priority: 0, runtime: 0, deadline: 0, period: 0 };
+    let mut attr =
+        SchedAttr { size: 48, policy: 0, flags: 0, nice: 0, priority: 0, runtime: 0, deadline: 0, period: 0 };
     let size = attr.size;
     // SAFETY: the kernel writes at most `size` bytes into a structure of that size.
     if unsafe { libc::syscall(libc::SYS_sched_getattr, 0, std::ptr::from_mut(&mut attr), size, 0) } != 0 {

@@ -25,13 +25,11 @@ use crate::flush::Lending;
 use crate::forwarder::Shared;
 use crate::io::{Io, Phase};
 use crate::link::{Ended, Link, Workbench};
-use crate::pace::{rest_ns, DRAIN_NS, FINISH_NS};
+use crate::pace::rest_ns;
 use crate::patience::Patience;
-use crate::poll::{receive, set_no_delay, shut_write, Gather, Poll, Ready};
+use crate::poll::{receive, set_no_delay, Gather, Poll, Ready};
 use crate::share::{Sharing, TURN_NS};
 
-/// Bytes thrown away in one turn while others wait.
-const DRAIN_TURN_BYTES: usize = 16 << 10;
 /// Readiness reports a batch.
 const BATCH: usize = 256;
 /// An unfinished frame of at least this size is collected in the connection's own memory.
@@ -189,7 +187,8 @@ impl Run {
             match io.phase {
                 Phase::Open if io.resting => self.resume(slot),
                 Phase::Open => {}
-                Phase::Finishing | Phase::Draining => self.end(slot),
+                Phase::Finishing => self.end(slot),
+                Phase::Draining => self.drain(slot),
                 Phase::Gone => {}
             }
         }
@@ -199,7 +198,7 @@ impl Run {
         self.engine.tick(self.now_ns);
     }
 
-    fn set_timer(&mut self, slot: u32, after_ns: u64) {
+    pub(crate) fn set_timer(&mut self, slot: u32, after_ns: u64) {
         if let Some(cid) = self.io(slot).map(|io| io.cid) {
             self.timers.push(Reverse((self.now_ns + after_ns, slot, cid)));
         }
@@ -310,8 +309,7 @@ impl Run {
                 self.busy.push(report.token);
             }
             Some((Phase::Open, false)) => self.read(slot),
-            Some((Phase::Draining, _)) if considerate => self.busy.push(report.token),
-            Some((Phase::Draining, _)) => self.drain(slot, BLOCK_BYTES),
+            Some((Phase::Draining, _)) => self.drained(slot),
             Some((Phase::Open, true) | (Phase::Finishing, _)) => self.look_for_end(slot),
             Some((Phase::Gone, _)) | None => {}
         }
@@ -329,7 +327,6 @@ impl Run {
             let slot = token as u32;
             match self.io(slot).map(|io| (io.phase, io.resting)) {
                 Some((Phase::Open, false)) => self.read(slot),
-                Some((Phase::Draining, _)) => self.drain(slot, DRAIN_TURN_BYTES),
                 _ => continue,
             }
             self.sharing.had_turn(token);
@@ -343,8 +340,8 @@ impl Run {
     /// How much to read from a connection.
     fn asked(&mut self, slot: u32) -> usize {
         let considerate = self.sharing.is_needed(self.now_ns);
-        let turn = self.io(slot).filter(|io| considerate && io.share.busy).map(|io| io.share.turn_bytes);
-        turn.map_or(BLOCK_BYTES, |bytes| bytes.min(BLOCK_BYTES))
+        let share = self.io(slot).map(|io| io.share);
+        share.map_or(BLOCK_BYTES, |share| share.asked(considerate).min(BLOCK_BYTES))
     }
 
     /// Notes what came of reading, which began at `begin_ns`.
@@ -539,6 +536,9 @@ impl Run {
     /// Brings the poll's watch in line with what the connection waits for.
     pub(crate) fn watch(&mut self, slot: u32) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        if matches!(io.phase, Phase::Draining | Phase::Gone) {
+            return;
+        }
         let read = !io.resting && io.phase != Phase::Finishing;
         if io.unwatched
             && (read || io.wants_write)
@@ -554,82 +554,5 @@ impl Run {
         io.watched_write = io.wants_write;
         // Fails only for a descriptor that is not registered, and every open one is.
         let _ = self.poll.change(io.raw(), u64::from(slot), read, io.wants_write);
-    }
-
-    /// Moves a connection that the core closed towards its end.
-    pub(crate) fn finish_if_closing(&mut self, slot: u32) {
-        let Some(reason) = self.engine.conn(slot).and_then(|conn| conn.closing()) else { return };
-        let empty = self.engine.conn(slot).is_some_and(|conn| conn.pending() == 0);
-        let slow = matches!(reason, CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline);
-        let Some(io) = self.io(slot) else { return };
-        let layers_empty = io.link.as_ref().is_none_or(|link| link.wire().is_empty());
-        match io.phase {
-            _ if slow => self.end(slot),
-            Phase::Draining | Phase::Gone => {}
-            Phase::Open if empty && io.link.is_some() => {
-                io.phase = Phase::Finishing;
-                if let Some(link) = &mut io.link {
-                    link.finish(reason);
-                }
-                self.set_timer(slot, FINISH_NS);
-                self.flush(slot, Input::NONE);
-            }
-            _ if empty && layers_empty => {
-                io.phase = Phase::Draining;
-                io.resting = false;
-                io.partial = Vec::new();
-                shut_write(io.raw());
-                self.watch(slot);
-                self.set_timer(slot, DRAIN_NS);
-            }
-            Phase::Open => {
-                io.phase = Phase::Finishing;
-                self.watch(slot);
-                self.set_timer(slot, FINISH_NS);
-            }
-            Phase::Finishing => {}
-        }
-    }
-
-    /// Throws away what the peer still says, until it ends the stream or the patience is used up.
-    fn drain(&mut self, slot: u32, at_most: usize) {
-        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        match receive(io.raw(), &mut self.scratch[..at_most]) {
-            Ok(count) if count > 0 && count < io.drain_left => io.drain_left -= count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            _ => self.end(slot),
-        }
-    }
-
-    /// A connection that is not being read from reports something: only an error or hang-up counts. When there is input
-    /// left to process first, the socket is not watched until then, since it would report its end without pause.
-    fn look_for_end(&mut self, slot: u32) {
-        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        let mut probe = [0u8; 1];
-        // SAFETY: peeks at most one byte into an array of one.
-        let count = unsafe { libc::recv(io.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
-        if count > 0 {
-            io.unwatched = self.poll.remove(io.raw()).is_ok();
-            self.watch(slot);
-        } else if count == 0 {
-            self.peer_gone(slot, CloseReason::ClientClosed, "");
-        } else if io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock {
-            self.peer_gone(slot, CloseReason::ReadError, "connection reset");
-        }
-    }
-
-    /// Ends the socket and forgets the connection.
-    pub(crate) fn end(&mut self, slot: u32) {
-        if let Some(io) = self.io(slot).filter(|io| io.lent || io.ahead) {
-            // Its descriptor and its place are in use until the crew is done.
-            io.phase = Phase::Gone;
-            let raw = io.raw();
-            let _ = self.poll.remove(raw);
-            return;
-        }
-        if let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::take) {
-            let _ = self.poll.remove(io.raw());
-        }
-        self.engine.forget(slot);
     }
 }

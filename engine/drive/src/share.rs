@@ -10,6 +10,10 @@ pub(crate) const TURN_NS: u64 = 50_000;
 const LITTLE_BYTES: usize = 4 << 10;
 /// How long somebody who sent a little is remembered.
 const REMEMBERED_NS: u64 = 50_000_000;
+/// What a newcomer is asked for: it has little to say before it is known, and reading makes room for more. Who fills that
+/// is asked for so many times as much.
+const ASK_BYTES_FIRST: usize = 8 << 10;
+const ASK_GROWTH: usize = 8;
 /// The smallest turn.
 const TURN_BYTES_MIN: usize = 2 << 10;
 
@@ -20,16 +24,30 @@ pub(crate) struct Share {
     pub busy: bool,
     /// Bytes of a turn.
     pub turn_bytes: usize,
+    /// Bytes that it is worth asking for.
+    ask_bytes: usize,
 }
 
 impl Share {
     pub(crate) fn new() -> Self {
-        Self { busy: false, turn_bytes: usize::MAX }
+        Self { busy: false, turn_bytes: usize::MAX, ask_bytes: ASK_BYTES_FIRST }
+    }
+
+    /// How much to ask for now.
+    pub(crate) fn asked(&self, considerate: bool) -> usize {
+        if considerate && self.busy {
+            self.turn_bytes.min(self.ask_bytes)
+        } else {
+            self.ask_bytes
+        }
     }
 
     /// `count` bytes came when `asked` were asked for, and took so long to process.
     pub(crate) fn used(&mut self, count: usize, asked: usize, took_ns: u64) {
         self.busy = count == asked || took_ns > TURN_NS;
+        if count == asked {
+            self.ask_bytes = self.ask_bytes.max(asked.saturating_mul(ASK_GROWTH));
+        }
         if count > LITTLE_BYTES || self.busy {
             let turn = count as u64 * TURN_NS / took_ns.max(1);
             self.turn_bytes = usize::try_from(turn).unwrap_or(usize::MAX).max(TURN_BYTES_MIN);
@@ -87,6 +105,18 @@ mod tests {
     }
 
     #[test]
+    fn who_fills_what_was_asked_for_is_asked_for_more() {
+        let mut share = Share::new();
+        assert_eq!(share.asked(false), ASK_BYTES_FIRST);
+        share.used(100, ASK_BYTES_FIRST, 1);
+        assert_eq!(share.asked(false), ASK_BYTES_FIRST);
+        share.used(ASK_BYTES_FIRST, ASK_BYTES_FIRST, 1);
+        assert_eq!(share.asked(false), ASK_BYTES_FIRST * ASK_GROWTH);
+        share.used(TURN_BYTES_MIN, TURN_BYTES_MIN, TURN_NS);
+        assert_eq!((share.asked(false), share.asked(true)), (ASK_BYTES_FIRST * ASK_GROWTH, TURN_BYTES_MIN));
+    }
+
+    #[test]
     fn turns_go_round() {
         let mut sharing = Sharing::default();
         let order = |sharing: &Sharing| {
@@ -104,7 +134,7 @@ mod tests {
     #[test]
     fn consideration_ends_when_nobody_sends_a_little() {
         let mut sharing = Sharing::default();
-        let busy = Share { busy: true, turn_bytes: 1 };
+        let busy = Share { busy: true, ..Share::new() };
         sharing.heard(10, &busy, 1);
         assert!(!sharing.is_needed(1));
         sharing.heard(10, &Share::new(), 1);

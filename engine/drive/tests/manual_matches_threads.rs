@@ -142,7 +142,8 @@ fn read_all(peer: &mut Peer) {
     }
 }
 
-/// Nothing is in the socket any more, and what was read has been processed. Answers CONNECT on the way.
+/// Nothing is in the socket any more, and what was read has been processed; or the connection is closed, and nothing is
+/// processed any more. Answers CONNECT on the way.
 fn is_drained(forwarder: &Forwarder, cid: u64, stream: &UnixStream) -> bool {
     for event in forwarder.events(100) {
         if let Event::Connect { cid, .. } = event {
@@ -153,7 +154,8 @@ fn is_drained(forwarder: &Forwarder, cid: u64, stream: &UnixStream) -> bool {
             });
         }
     }
-    if unread_by_peer(stream) > 0 {
+    let is_open = forwarder.ask(move |run| run.engine().slot_of(cid).is_some());
+    if is_open == Ok(true) && unread_by_peer(stream) > 0 {
         return false;
     }
     // Answered after the batch that read the last of it.

@@ -1,0 +1,117 @@
+//! How connections end: what is queued is written, our side is shut, and the peer gets a moment to read it.
+
+use std::io;
+
+use natsfleet_core::errors::CloseReason;
+
+use crate::blocks::Input;
+use crate::io::Phase;
+use crate::pace::{DRAIN_NS, DRAIN_STEP_BYTES, DRAIN_STEP_NS, FINISH_NS};
+use crate::poll::{discard, shut_write};
+use crate::run::Run;
+
+impl Run {
+    /// Moves a connection that the core closed towards its end.
+    pub(crate) fn finish_if_closing(&mut self, slot: u32) {
+        let Some(reason) = self.engine.conn(slot).and_then(|conn| conn.closing()) else { return };
+        let empty = self.engine.conn(slot).is_some_and(|conn| conn.pending() == 0);
+        let slow = matches!(reason, CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline);
+        let Some(io) = self.io(slot) else { return };
+        let layers_empty = io.link.as_ref().is_none_or(|link| link.wire().is_empty());
+        match io.phase {
+            _ if slow => self.end(slot),
+            Phase::Draining | Phase::Gone => {}
+            Phase::Open if empty && io.link.is_some() => {
+                io.phase = Phase::Finishing;
+                if let Some(link) = &mut io.link {
+                    link.finish(reason);
+                }
+                self.set_timer(slot, FINISH_NS);
+                self.flush(slot, Input::NONE);
+            }
+            _ if empty && layers_empty => {
+                self.begin_to_drain(slot);
+            }
+            Phase::Open => {
+                io.phase = Phase::Finishing;
+                self.watch(slot);
+                self.set_timer(slot, FINISH_NS);
+            }
+            Phase::Finishing => {}
+        }
+    }
+
+    /// Our side is shut. What the peer still says is thrown away now and then, so that closing does not reset what it has
+    /// still to read.
+    fn begin_to_drain(&mut self, slot: u32) {
+        let now_ns = self.now_ns;
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        io.phase = Phase::Draining;
+        io.resting = false;
+        io.partial = Vec::new();
+        io.drain_until_ns = now_ns + DRAIN_NS;
+        shut_write(io.raw());
+        let watched = if io.unwatched {
+            self.poll.add_for_end(io.raw(), u64::from(slot))
+        } else {
+            self.poll.change_for_end(io.raw(), u64::from(slot))
+        };
+        match watched {
+            Ok(()) => self.set_timer(slot, DRAIN_STEP_NS),
+            Err(_) => self.end(slot),
+        }
+    }
+
+    /// Throws away what has come, until the peer ends the stream, has said too much or takes too long.
+    pub(crate) fn drain(&mut self, slot: u32) {
+        let now_ns = self.now_ns;
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let at_most = io.drain_left.min(DRAIN_STEP_BYTES);
+        match discard(io.raw(), &mut self.scratch[..at_most]) {
+            Ok(count) if count > 0 && count < io.drain_left => io.drain_left -= count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && now_ns < io.drain_until_ns => {}
+            _ => return self.end(slot),
+        }
+        self.set_timer(slot, DRAIN_STEP_NS);
+    }
+
+    /// The peer has ended the stream, too. What is left of it goes first: bytes that nobody has read make closing a reset.
+    pub(crate) fn drained(&mut self, slot: u32) {
+        if let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) {
+            let _ = discard(io.raw(), &mut self.scratch);
+        }
+        self.end(slot);
+    }
+
+    /// A connection that is not being read from reports something: only an error or hang-up counts. When there is input
+    /// left to process first, the socket is not watched until then, since it would report its end without pause.
+    pub(crate) fn look_for_end(&mut self, slot: u32) {
+        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let mut probe = [0u8; 1];
+        // SAFETY: peeks at most one byte into an array of one.
+        let count = unsafe { libc::recv(io.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+        if count > 0 {
+            io.unwatched = self.poll.remove(io.raw()).is_ok();
+            self.watch(slot);
+        } else if count == 0 {
+            self.peer_gone(slot, CloseReason::ClientClosed, "");
+        } else if io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock {
+            self.peer_gone(slot, CloseReason::ReadError, "connection reset");
+        }
+    }
+
+    /// Ends the socket and forgets the connection.
+    pub(crate) fn end(&mut self, slot: u32) {
+        if let Some(io) = self.io(slot).filter(|io| io.lent || io.ahead) {
+            // Its descriptor and its place are in use until the crew is done.
+            io.phase = Phase::Gone;
+            let raw = io.raw();
+            let _ = self.poll.remove(raw);
+            return;
+        }
+        if let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::take) {
+            let _ = self.poll.remove(io.raw());
+        }
+        self.engine.forget(slot);
+    }
+}
