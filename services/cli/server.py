@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from services.cli.flags import CheckFile, Run, SendSignal, Stop, check, failure, parse_command_line
 from services.shared.config.errors import ConfigError
 from services.shared.config.options import Options
 from services.shared.config.overrides import FlagOverrides
+from services.shared.records.record import field, record, replace
 from services.shared.runtime.spawn import ForkedRole
 from services.supervisor.reload import Reload, Reloaded, ReloadError
 
@@ -23,7 +23,7 @@ def _unchanged(options: Options) -> Options:
     return options
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Start:
     """How `natsfleet` was called. `program` names the executable in file names, `argv` is all of its arguments.
 

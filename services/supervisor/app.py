@@ -10,10 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from services.shared.config.options import Options
+from services.shared.records.record import field, record
 from services.shared.runtime.commit import own_commit
 from services.shared.runtime.log_stream import LogTargetError
 from services.shared.runtime.process_name import set_process_name
@@ -37,7 +37,7 @@ EXIT_BROKEN: Final = 70
 TEMPORARY_DIR: Final = "/tmp"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Launch:
     """How the node was started. `program` names the executable in file names and syslog, `argv` is for views.
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from services.shared.records.record import record
 
 SUPERVISOR: Final = "supervisor"
 _TEMPORARY_PREFIX: Final = "natsfleet-"
 _RECORD_BYTES_MAX: Final = 65_536
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReadinessRecord:
     """A role that serves. `since` is RFC 3339 in UTC; `roles` is filled in the supervisor's record: all it wants up."""
 
@@ -52,9 +53,9 @@ class RunDir:
         os.makedirs(path, mode=0o700 if temporary else 0o755, exist_ok=True)
         if temporary and os.stat(path).st_uid != os.getuid():
             raise PermissionError(f"{path} belongs to somebody else")
-        for record in read_records(path).values():
-            if not is_alive(record.pid):
-                self.remove(record.role)
+        for stale in read_records(path).values():
+            if not is_alive(stale.pid):
+                self.remove(stale.role)
 
     def write(self, record: ReadinessRecord) -> None:
         """Makes the record visible, whole."""

@@ -6,15 +6,15 @@ file again, so that dropping the others shows up as a difference, as it does wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import ValidationError
 from services.shared.config.options import Options, TlsCertificate, TlsOptions
+from services.shared.records.record import field, fields, record, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FlagOverrides:
     """What the flags say about options. `tls` is None unless `--tls` itself was given."""
 
@@ -110,7 +110,7 @@ def apply_flags(options: Options, flags: FlagOverrides) -> Options:
 def flags_after_start(flags: FlagOverrides) -> FlagOverrides:
     """What is left of the flags when the file is read again."""
     lost = {item.name: None for item in fields(flags) if item.name not in KEPT_ON_RELOAD | {"config_file"}}
-    return replace(flags, **lost)  # type: ignore[arg-type]  # Every field that is lost accepts None.
+    return replace(flags, **lost)  # every field that is lost accepts None
 
 
 def _tls_files(flags: FlagOverrides) -> bool:

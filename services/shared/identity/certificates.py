@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from services.shared.identity.distinguished_names import ATTRIBUTE_TYPES, DistinguishedName
 from services.shared.identity.errors import CertificateError
+from services.shared.records.record import record
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -37,7 +37,7 @@ _ORDER: Final = (
 _SINGLE: Final = frozenset({"2.5.4.3", "2.5.4.5"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PeerCertificate:
     """What a certificate says about its owner.
 

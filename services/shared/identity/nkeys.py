@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Protocol
 
 from services.shared.identity.errors import NkeyError
+from services.shared.records.record import field, record
 
 RAW_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
@@ -43,7 +43,7 @@ class KeyKind(IntEnum):
         return base64.b32encode(bytes((self, 0, 0, 0, 0))).decode()[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PublicKey:
     """A public key taken apart."""
 
@@ -51,7 +51,7 @@ class PublicKey:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Seed:
     """A seed taken apart. Its secret half stays out of `repr`."""
 

@@ -11,8 +11,9 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from services.shared.records.record import record
 
 BACKLOG_CONNECTIONS: Final = 4_096
 """The kernel cuts it to net.core.somaxconn."""
@@ -23,7 +24,7 @@ class ListenError(Exception):
     """The address can't be listened on; the text is nats-server's (`listen tcp H:P: bind: ...`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Listener:
     """An open listening socket. `host` is the text of the configuration, `port` the real one."""
 

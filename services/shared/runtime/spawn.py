@@ -18,8 +18,9 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
+
+from services.shared.records.record import record
 
 if TYPE_CHECKING:
     from services.shared.runtime.role_plan import RolePlan
@@ -28,7 +29,7 @@ EXIT_CRASHED: Final = 70
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ForkedRole:
     """A role's process before it has its plan. The parent owns both descriptors.
 
