@@ -67,6 +67,9 @@ def _run(flags: Sequence[str], *, program: str, role: str, with_defaults: bool =
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
 
+    from services.shared.runtime import garbage
+
+    garbage.hold_off()
     # Before anything else is imported: every millisecond here is one later for the first client.
     ahead = fork_ahead(role or "router") if expects_node(flags) else {}
 

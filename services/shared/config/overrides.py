@@ -110,7 +110,7 @@ def apply_flags(options: Options, flags: FlagOverrides) -> Options:
 def flags_after_start(flags: FlagOverrides) -> FlagOverrides:
     """What is left of the flags when the file is read again."""
     lost = {item.name: None for item in fields(flags) if item.name not in KEPT_ON_RELOAD | {"config_file"}}
-    return replace(flags, **lost)  # every field that is lost accepts None
+    return replace(flags, **lost)  # type: ignore[arg-type]  # Every field that is lost accepts None.
 
 
 def _tls_files(flags: FlagOverrides) -> bool:

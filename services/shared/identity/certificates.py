@@ -6,7 +6,6 @@ because user names in configurations, monitoring output and logs were written ag
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -69,6 +68,8 @@ class PeerCertificate:
 def read_certificate(der: bytes) -> PeerCertificate:
     """Reads the peer's (first) certificate in DER form; raises CertificateError when it cannot be read."""
     # Imported here: a large library that only listeners with client certificates need.
+    from hashlib import sha256  # loads OpenSSL
+
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -91,8 +92,8 @@ def read_certificate(der: bytes) -> PeerCertificate:
         subject_with_domain=mapped + "".join(f",DC={value}" for value in _domain(subject)),
         mapped_subject=mapped,
         subject=_print(_others(subject) + _regrouped(subject)),
-        spki_sha256=hashlib.sha256(key).hexdigest(),
-        cert_sha256=hashlib.sha256(der).hexdigest(),
+        spki_sha256=sha256(key).hexdigest(),
+        cert_sha256=sha256(der).hexdigest(),
     )
 
 

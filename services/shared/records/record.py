@@ -3,7 +3,8 @@
 Promise: a record has exactly its fields, is built by their names, never changes, is equal to a record of the same class
 with equal fields, hashes accordingly, shows its fields, matches class patterns by name, copies and pickles. Checkers see
 a dataclass. Every start of a process makes all of its record classes, so making one must be cheap: `dataclasses`
-compiles six functions for each (0.4 ms), here all classes share theirs (0.05 ms). Building and comparing take as long.
+compiles six functions for each (0.3 ms), here all classes share theirs (0.02 ms), and `inspect` is not loaded. Building a
+record takes about 1 us, half a microsecond more than there.
 
 Deliberately absent, since nothing needs it: inheritance of fields, order, `__post_init__`, class variables with an
 annotation, mutable records. The signature of a class does not name its fields.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, Final, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
 
@@ -60,10 +61,14 @@ def fields(of: object) -> tuple[Field, ...]:
     return tuple(found.values())
 
 
-def replace(of: T, /, **changes: Any) -> T:
-    """A record like this one but for the changes. Raises TypeError for what is no field."""
-    values = {field.name: getattr(of, field.name) for field in fields(of)}
-    return type(of)(**(values | changes))
+if TYPE_CHECKING:
+    from dataclasses import replace as replace  # a checker knows this one, and holds the changes against the fields
+else:
+
+    def replace(of: T, /, **changes: Any) -> T:
+        """A record like this one but for the changes. Raises TypeError for what is no field."""
+        values = {field.name: getattr(of, field.name) for field in fields(of)}
+        return type(of)(**(values | changes))
 
 
 def _record(cls: type[T], *, kw_only: bool) -> type[T]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copyreg
 import os
+import pickle
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -206,15 +207,11 @@ class ControlChannel:
 
 def encode_record(record: ToRole | ToSupervisor) -> bytes:
     """The record as a frame."""
-    import pickle  # costs some milliseconds; by the time of the first record the processes start in parallel
-
     body = pickle.dumps(record, protocol=5)
     return len(body).to_bytes(LENGTH_BYTES) + body
 
 
 def decode_record(body: bytes) -> ToRole | ToSupervisor:
     """The record in the body of a frame."""
-    import pickle
-
     record: ToRole | ToSupervisor = pickle.loads(body)
     return record

@@ -6,7 +6,7 @@ control channel. Invariant: the caller has no threads (a fork copies one).
 
 The child first imports its module, then waits for its plan and sockets on the control channel: importing takes longest,
 so the fork may happen before the parent knows the options, opens sockets or makes keys. This module is therefore loaded
-first of all, and imports next to nothing at the top.
+first of all, and imports next to nothing at the top. Garbage is not searched for until the child has its plan.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from services.shared.records.record import record
+from services.shared.runtime import garbage
 
 if TYPE_CHECKING:
     from services.shared.runtime.role_plan import RolePlan
@@ -76,8 +77,10 @@ def _live(module: str, *, comm: str, title: str, control: int, output: int, pare
         _die_with(parent)
         _become_child(control=control, output=output)
         _be_called(comm, title)
+        garbage.hold_off()
         run = _import_run(module)
         plan = _wait_for_plan(control)
+        garbage.resume()
         code = EXIT_CRASHED if plan is None else run(plan)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else EXIT_CRASHED
