@@ -15,13 +15,12 @@ import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from services.shared.records.record import record
 from services.shared.runtime import garbage
+from services.shared.runtime.process_end import end_process, flush_output
 
 if TYPE_CHECKING:
     from services.shared.runtime.role_plan import RolePlan
@@ -52,7 +51,7 @@ def fork_role(*, module: str, comm: str, title: str) -> ForkedRole:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     output, child_output = os.pipe2(os.O_CLOEXEC)
     gc.freeze()  # the shared pages of the parent's objects stay shared
-    _flush_output()
+    flush_output()
     pid = os.fork()
     if pid == 0:
         _live(module, comm=comm, title=title, control=theirs.fileno(), output=child_output, parent=parent)
@@ -90,8 +89,7 @@ def _live(module: str, *, comm: str, title: str, control: int, output: int, pare
         traceback.print_exc()
     finally:
         # Not sys.exit: what the parent registered to run at its own end is not ours to run.
-        _flush_output()
-        os._exit(code & 0xFF)
+        end_process(code)
 
 
 def _die_with(parent: int) -> None:
@@ -159,9 +157,3 @@ def _wait_for_plan(control: int) -> RolePlan | None:
         return receive_plan(control)
     except ChannelClosed:
         return None
-
-
-def _flush_output() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):  # a program started without the descriptor has no stream
-            stream.flush()
