@@ -109,18 +109,22 @@ def _take_field(own: dict[str, Any], name: str) -> Field:
 def _initializer(made: type[Any], found: Mapping[str, Field], *, positional: tuple[str, ...]) -> Callable[..., None]:
     # The descriptors of the slots: the only way past `__setattr__`, and the fastest.
     store = {name: made.__dict__[name].__set__ for name in found}
-    wanted = store.keys()
     defaults = {name: field.default for name, field in found.items() if field.default is not _MISSING}
+    size = len(found)
 
     def __init__(self: object, /, *values: Any, **given: Any) -> None:
         if values:
             given = _with_positional(made, positional, values, given)
-        if len(given) != len(wanted):
+        if len(given) != size:
             given = defaults | given
-        if given.keys() != wanted:
-            given = _completed(made, found, given)
-        for name, value in given.items():
-            store[name](self, value)
+            if len(given) != size:
+                given = _completed(made, found, given)
+        try:
+            for name, value in given.items():
+                store[name](self, value)
+        except KeyError:
+            _completed(made, found, given)  # says which name is not that of a field
+            raise
 
     return __init__
 
