@@ -3,8 +3,8 @@
 Promise: a record has exactly its fields, is built by their names, never changes, is equal to a record of the same class
 with equal fields, hashes accordingly, shows its fields, matches class patterns by name, copies and pickles. Checkers see
 a dataclass. Every start of a process makes all of its record classes, so making one must be cheap: `dataclasses`
-compiles six functions for each (0.3 ms), here all classes share theirs (0.02 ms), and `inspect` is not loaded. Building a
-record takes about 1 us, half a microsecond more than there.
+compiles six functions for each (0.3 ms) and loads `inspect`, here all classes share theirs (0.02 ms). Building a record
+takes as long as there; comparing, hashing and showing one a tenth to half a microsecond more.
 
 Deliberately absent, since nothing needs it: inheritance of fields, order, `__post_init__`, class variables with an
 annotation, mutable records. The signature of a class does not name its fields.
