@@ -118,7 +118,7 @@ def _end_unwanted(ahead: Mapping[str, ForkedRole], *, wanted: Collection[ForkedR
 
 
 def _make_identity(options: Options) -> Identity:
-    from services.shared.runtime.node_identity import make_identity  # loads a library for the keys: 10 to 15 ms
+    from services.shared.runtime.node_identity import make_identity  # loads a library for the keys: 4 ms
 
     return make_identity(server_name=options.server_name)
 
