@@ -154,9 +154,10 @@ def test_two_monitoring_ports_are_told_in_the_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["handler", "router", "name", "monitor"])
 def test_a_stop_in_the_middle_of_the_start_is_quiet_and_leaves_nothing(
-    tmp_path: Path, signum: signal.Signals, moment: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: signal.Signals, moment: str
 ) -> None:
     """Whether signals were just taken over, the router or the monitor was just forked, or its name was just set."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with serving(tmp_path, "-a=127.0.0.1", "-p", "-1", "-m", "-1") as server:
         pid = server.process.pid
 
