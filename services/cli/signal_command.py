@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from services.shared.records.record import record
 from services.shared.telemetry.release import SERVER_PROGRAM
 
 COMMANDS: Final = {
@@ -29,7 +29,7 @@ class SignalCommandError(Exception):
     """The command failed; the text stands behind `nats-server: `."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SignalRequest:
     """What the flag says. `target` is a pid, a pid's first digits with `*`, a path, or empty."""
 

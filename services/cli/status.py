@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from services.shared.records.record import record
 from services.supervisor.plan import UP_DATA_DIR
 from services.supervisor.readiness import SUPERVISOR, ReadinessRecord, is_alive, read_records, run_dir_pid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Status:
     """What to print, and whether all is well."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services.shared.records.record import field, record
 from services.shared.wire.json_text import compact, indented
 
 _CALLBACK: Final = re.compile(r"[A-Za-z_$][\w$.\[\]]{0,127}", re.ASCII)
 """A function's name in a script, and nothing that could be more than that."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Answer:
     """What goes back: the status, the body, its type, and further headers."""
 

@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from services.monitor import query
+from services.shared.records.record import record
 
 SERVER: Final = "$SYS.REQ.SERVER.{id}."
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Endpoint:
     """One path. `subject` is what the router is asked, with `{id}` for the id of the server."""
 

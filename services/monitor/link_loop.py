@@ -8,7 +8,7 @@ Deliberately absent: CONNECT and INFO, since the router takes a link on as alrea
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import Callable
 from socket import socket
 from typing import Final
@@ -36,7 +36,7 @@ class Link:
 
     def __init__(self, make: Callable[[], socket]) -> None:
         self._make = make
-        self._inbox = f"_INBOX.{secrets.token_hex(11)}"
+        self._inbox = f"_INBOX.{os.urandom(11).hex()}"
         self._count = 0
         self._closed = False
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.router.foundation import lay_foundation, role_log
+from services.shared.runtime import garbage
 from services.shared.runtime.control import ControlChannel, Failed
 from services.shared.runtime.role_plan import RolePlan
 
@@ -20,10 +21,12 @@ def run(plan: RolePlan) -> int:
         else:
             log.fatal(str(error))
         return 1
+    garbage.hold_off()
     # Loaded only now: the engine greets clients already, and trio takes its time.
     import trio
 
     from services.router.serving_loop import Serving
 
+    garbage.resume()
     trio.run(Serving(plan, channel, foundation).serve)
     return 0

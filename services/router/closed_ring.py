@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from services.shared.engine.forwarding import ConnectionView, SubscriptionView, Traffic
+from services.shared.records.record import record
 from services.shared.wire.close_reasons import CloseReason
 
 SUBSCRIPTIONS_MAX: Final = 100_000
@@ -20,7 +20,7 @@ SUBSCRIPTIONS_MAX: Final = 100_000
 _TEXTS: Final = {int(reason): reason.text for reason in CloseReason}
 
 
-@dataclass(slots=True, kw_only=True)
+@record
 class Closed:
     """What is left of a connection. `stopped_ns` is wall-clock time; `note` is its note as JSON."""
 
@@ -98,6 +98,6 @@ class ClosedRing:
             return
         for closed in self._ring:
             self._subscriptions -= len(closed.subscriptions)
-            closed.subscriptions = []
+            closed.subscriptions.clear()
             if self._subscriptions <= SUBSCRIPTIONS_MAX // 2:
                 return

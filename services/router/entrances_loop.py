@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass, replace
 from typing import Final
 
 import trio
@@ -20,6 +19,7 @@ from services.router.websocket.upgrade import Accepted, UpgradeRules
 from services.router.websocket.upgrade_loop import upgrade
 from services.shared.engine.forwarding import WebsocketLayer
 from services.shared.identity.errors import CertificateError
+from services.shared.records.record import record, replace
 from services.shared.runtime.tls import SecureStream, TlsError
 from services.shared.telemetry.log import Logger
 
@@ -27,7 +27,7 @@ BROWSER_FRAME_BYTES: Final = 4096
 """Largest frame sent to a browser (reference: wire protocol 5.2)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Entrance:
     """How connections of one listener come up. `tls` of None is without; `upgrade` is set for WebSocket."""
 

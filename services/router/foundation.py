@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from services.router.admission.desk import Desk, Rules
@@ -21,12 +20,13 @@ from services.router.rib.permits import PermitBook
 from services.router.rules import compile_rules
 from services.shared.config.options import Options
 from services.shared.engine.forwarding import Forwarding, Permit, compile_permit
+from services.shared.records.record import record
 from services.shared.runtime.control import ControlChannel
 from services.shared.runtime.role_plan import NATS_LISTENER, RolePlan
 from services.shared.telemetry.log import Level, Logger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Foundation:
     """The parts that need no event loop. `compile` makes the rules of other options; it raises ValueError."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from services.shared.records.record import record
 from services.shared.wire.times import rfc3339
 
 CLIENT_KIND: Final = 0
 """What a connection is, as trace events number it (reference: wire protocol, legend)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Hop:
     """A connection that the message came from or went to; `queue` is empty for a plain subscription."""
 
@@ -23,7 +23,7 @@ class Hop:
     queue: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TracedMessage:
     """What the engine noted about a traced message."""
 

@@ -8,7 +8,6 @@ for a reload. So an idle connection costs no Python object.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from services.router.admission.decision import ConnectionFacts
@@ -18,6 +17,7 @@ from services.router.admission.verdict import Admitted, claimed_identity, client
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
 from services.shared.engine.forwarding import Arrival
 from services.shared.identity.certificates import PeerCertificate
+from services.shared.records.record import record, replace
 
 CONNECTION_TYPES: Final = {
     Listener.CLIENT: ConnectionType.STANDARD,
@@ -27,7 +27,7 @@ DOORS: Final = (Listener.CLIENT, Listener.WEBSOCKET)
 """The listeners by the numbers that the engine knows them by."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Newcomer:
     """What is known of a connection before it has said who it is. `started_ns` is wall-clock time."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass, replace
 from typing import Final
 
 from services.router.admission.desk import Desk
@@ -20,12 +19,13 @@ from services.router.newcomers import CONNECTION_TYPES, Newcomer, unsettled_note
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
 from services.shared.engine.forwarding import Forwarding, TlsSession, WebsocketLayer
 from services.shared.identity.certificates import PeerCertificate
+from services.shared.records.record import record, replace
 from services.shared.telemetry.log import Logger
 from services.shared.wire import errors
 from services.shared.wire.close_reasons import CloseReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Layers:
     """What was agreed below NATS before the hand-over."""
 

@@ -10,10 +10,11 @@ import os
 import sys
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from services.shared.config.options import Options
+from services.shared.records.record import field, record
+from services.shared.runtime import garbage
 from services.shared.runtime.commit import own_commit
 from services.shared.runtime.log_stream import LogTargetError
 from services.shared.runtime.process_name import set_process_name
@@ -37,7 +38,7 @@ EXIT_BROKEN: Final = 70
 TEMPORARY_DIR: Final = "/tmp"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Launch:
     """How the node was started. `program` names the executable in file names and syslog, `argv` is for views.
 
@@ -71,11 +72,11 @@ def run_node(launch: Launch) -> int:
         log.write("FTL", str(error))
         log.close()
         return EXIT_FAILED
+    identity = _make_identity(options)
     forked = {role: launch.ahead.get(role.name) or fork(role) for role in node.plan.roles}
     _end_unwanted(launch.ahead, wanted=forked.values())
 
-    # From here on the roles import what they need and wait for their plans; the rest is loaded beside them.
-    identity = _make_identity(options)
+    # From here on the roles have what they wait for; the rest is loaded beside them.
     running = {role.name: RoleProcess(role, process, incarnation=0) for role, process in forked.items()}
     for process in running.values():
         process.start(node.role_plan(process.spec, options=options, identity=identity, incarnation=0))
@@ -96,6 +97,7 @@ def run_node(launch: Launch) -> int:
     _log_start(log, options, identity=identity)
     for level, text in monitor_lines(node.plan, addresses=node.addresses):
         log.write(level, text)
+    garbage.resume()
     try:
         code = loop.run(signals)
         log.write("INF", "Server Exiting..")
@@ -116,7 +118,7 @@ def _end_unwanted(ahead: Mapping[str, ForkedRole], *, wanted: Collection[ForkedR
 
 
 def _make_identity(options: Options) -> Identity:
-    from services.shared.runtime.node_identity import make_identity  # loads a library for the keys: 10 to 15 ms
+    from services.shared.runtime.node_identity import make_identity  # loads a library for the keys: 4 ms
 
     return make_identity(server_name=options.server_name)
 

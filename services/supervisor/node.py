@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from services.shared.config.options import Options
+from services.shared.records.record import record
 from services.shared.runtime.link_passing import RENDEZVOUS
 from services.shared.runtime.role_plan import Identity, RolePlan
 from services.supervisor.plan import NodePlan
 from services.supervisor.roles import RoleSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OpenListener:
     """A listener of the plan that is open. `address` is the configured host with the real port."""
 
@@ -26,7 +26,7 @@ class OpenListener:
     bound_host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Node:
     """`program` names the executable in messages and file names; `started_ns` is the wall clock.
 

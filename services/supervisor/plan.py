@@ -5,10 +5,10 @@ A role whose `needs` names a listener that the options do not ask for is not sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
 
 from services.shared.config.options import Options
+from services.shared.records.record import record, replace
 from services.shared.runtime.role_plan import MONITORING_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER
 from services.supervisor.roles import LINKS_FROM, LINKS_TO, ROLES, RoleSpec
 
@@ -20,7 +20,7 @@ class PlanError(Exception):
     """The options contradict each other; the text is nats-server's `[FTL]` line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ListenerSpec:
     """An address to listen on before anything starts. `port` -1 picks a free one."""
 
@@ -41,7 +41,7 @@ class ListenerSpec:
                 return f'Error listening on port: {host}:{max(self.port, 0)}, "{reason}"'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NodePlan:
     """The roles to start, in this order, and what to listen on, in this order."""
 

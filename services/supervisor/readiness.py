@@ -2,23 +2,26 @@
 
 `natsfleet status`, tests and compose health checks read these, never log text. They live in `<data_dir>/run`, or in a
 directory of this process under the temporary one, which goes with the process; those of dead processes are swept at the
-next start. A record appears whole (written beside, then renamed) and is removed before a role restarts.
+next start. Dead is who has no process of that id and no lock on the directory: in another pid namespace ids say nothing.
+A record appears whole (written beside, then renamed) and is removed before a role restarts.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from services.shared.records.record import record
 
 SUPERVISOR: Final = "supervisor"
 _TEMPORARY_PREFIX: Final = "natsfleet-"
 _RECORD_BYTES_MAX: Final = 65_536
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReadinessRecord:
     """A role that serves. `since` is RFC 3339 in UTC; `roles` is filled in the supervisor's record: all it wants up."""
 
@@ -43,18 +46,22 @@ def run_dir_pid(name: str) -> int | None:
 class RunDir:
     """The directory of one node's records. Errors of the disk raise OSError."""
 
-    __slots__ = ("_temporary", "_written", "path")
+    __slots__ = ("_held", "_temporary", "_written", "path")
 
     def __init__(self, path: str, *, temporary: bool) -> None:
         self.path = path
         self._temporary = temporary
         self._written: set[str] = set()
+        self._held = -1
         os.makedirs(path, mode=0o700 if temporary else 0o755, exist_ok=True)
         if temporary and os.stat(path).st_uid != os.getuid():
             raise PermissionError(f"{path} belongs to somebody else")
-        for record in read_records(path).values():
-            if not is_alive(record.pid):
-                self.remove(record.role)
+        if temporary:
+            self._held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._held, fcntl.LOCK_SH)  # waits for a sweeper at most, which has it for a moment
+        for stale in read_records(path).values():
+            if not is_alive(stale.pid):
+                self.remove(stale.role)
 
     def write(self, record: ReadinessRecord) -> None:
         """Makes the record visible, whole."""
@@ -81,6 +88,7 @@ class RunDir:
         for role in self._written:
             self.remove(role)
         if self._temporary:
+            os.close(self._held)
             try:
                 os.rmdir(self.path)
             except OSError:
@@ -109,13 +117,24 @@ def sweep_temporary(temporary: str) -> None:
             continue
         path = os.path.join(temporary, name)
         try:
-            if os.lstat(path).st_uid != os.getuid():
+            if os.lstat(path).st_uid != os.getuid() or _is_held(path):
                 continue
             for entry in os.listdir(path):
                 os.unlink(os.path.join(path, entry))
             os.rmdir(path)
         except OSError:
             continue
+
+
+def _is_held(path: str) -> bool:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(directory)
+    return False
 
 
 def read_records(path: str) -> dict[str, ReadinessRecord]:

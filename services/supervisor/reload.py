@@ -7,16 +7,16 @@ supervisor takes it (operations 4.2: all or nothing).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from services.shared.config.options import Options
+from services.shared.records.record import record
 
 
 class ReloadError(Exception):
     """The new configuration is not taken; the text stands behind `Failed to reload server configuration:`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Reloaded:
     """The options now in force and the lines that say what changed, the closing one included."""
 

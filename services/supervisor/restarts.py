@@ -7,8 +7,9 @@ between can't be kept up. A role that gets ready and dies again is restarted for
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from services.shared.records.record import record, replace
 
 MILLISECOND_NS: Final = 1_000_000
 FIRST_DELAY_NS: Final = 100 * MILLISECOND_NS
@@ -18,7 +19,7 @@ STABLE_NS: Final = 30_000 * MILLISECOND_NS
 FAILED_STARTS_MAX: Final = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class History:
     """What counts of a role's past: deaths in a row, and those of them before it was ready."""
 
@@ -26,7 +27,7 @@ class History:
     failed_starts: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RestartAt:
     """Start the role again at this time."""
 
@@ -34,7 +35,7 @@ class RestartAt:
     history: History
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GiveUp:
     """The role can't be kept up."""
 

@@ -6,14 +6,15 @@ Loaded before anything else of a starting node, so it imports next to nothing; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from services.shared.records.record import record
 
 LINKS_TO: Final = "to"
 LINKS_FROM: Final = "from"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RoleSpec:
     """One row of the role table.
 

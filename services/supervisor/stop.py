@@ -7,12 +7,12 @@ none outlives its grace. Hurrying skips straight to the kill. Time is an argumen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from services.shared.records.record import record
 from services.supervisor.roles import RoleSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Ask:
     """Ask this role to stop; it has until the deadline."""
 
@@ -20,7 +20,7 @@ class Ask:
     grace_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Kill:
     """This role had its time."""
 

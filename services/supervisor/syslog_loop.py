@@ -10,9 +10,9 @@ import os
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, Final
 
+from services.shared.records.record import record
 from services.shared.runtime.log_stream import LogTargetError
 from services.shared.telemetry.log import Level
 from services.shared.telemetry.syslog import (
@@ -29,7 +29,7 @@ RECONNECT_NS: Final = 1_000_000_000
 CONNECT_SECONDS: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Endpoint:
     """A resolved address of the daemon. `is_local` chooses the form of the frames."""
 

@@ -10,10 +10,10 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from typing import Any
 
 from services.shared.config.options import FleetOptions, LogOptions, Options, WebsocketOptions
+from services.shared.records.record import replace
 from services.shared.runtime.parent_death import set_parent_death_signal
 from services.supervisor.app import Launch, run_node
 from services.supervisor.reload import Reloaded, ReloadError

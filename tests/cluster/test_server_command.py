@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,6 +149,41 @@ def test_two_monitoring_ports_are_told_in_the_log(tmp_path: Path) -> None:
         assert server.process.wait(timeout=DEADLINE_SECONDS) == 1
         text = "[FTL] Can't start monitoring: can't specify both HTTP (1) and HTTPs (2) ports\n"
         assert server.log.endswith(text)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["handler", "router", "name", "monitor"])
+def test_a_stop_in_the_middle_of_the_start_is_quiet_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: signal.Signals, moment: str
+) -> None:
+    """Whether signals were just taken over, the router or the monitor was just forked, or its name was just set."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving(tmp_path, "-a=127.0.0.1", "-p", "-1", "-m", "-1") as server:
+        pid = server.process.pid
+
+        def children() -> list[int]:
+            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+        def caught() -> bool:
+            status = Path(f"/proc/{pid}/status").read_text()
+            return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+
+        reached = {
+            "handler": caught,
+            "router": lambda: bool(children()),
+            "name": lambda: Path(f"/proc/{pid}/comm").read_text() == "nats-server\n" and caught(),
+            "monitor": lambda: len(children()) == 2,
+        }[moment]
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not reached():
+            assert time.monotonic() < deadline
+        born = children()
+        server.process.send_signal(signum)
+        assert server.process.wait(timeout=DEADLINE_SECONDS) == 0
+        for child in born:
+            eventually(lambda child=child: is_gone(child))  # type: ignore[misc]
+        assert "Traceback" not in server.log
+        assert "ERR" not in server.log
 
 
 def test_a_bad_file_ends_the_start(tmp_path: Path) -> None:

@@ -49,7 +49,15 @@ class ServerKind(Enum):
             case ServerKind.REAL:
                 return [find_real_server()]
             case ServerKind.OURS:
-                return [sys.executable, "-m", "services.cli.main", "server"]
+                return [find_command(), "server"]
+
+
+def find_command() -> str:
+    """The command `natsfleet` that `make build` puts beside the interpreter."""
+    command = Path(sys.executable).with_name("natsfleet")
+    if not command.exists():
+        raise ServerFailed(f"wanted the command {command}; `make build` writes it")
+    return str(command)
 
 
 def find_real_server() -> str:

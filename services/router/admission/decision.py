@@ -7,7 +7,6 @@ Absent on purpose: JWTs, auth callout, trusted proxies (their configuration is r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from services.router.admission.directory import (
@@ -35,6 +34,7 @@ from services.router.admission.verdict import (
 from services.shared.identity.distinguished_names import DistinguishedName, same_relative_names
 from services.shared.identity.nkeys import decode_signature, verify
 from services.shared.identity.passwords import is_bcrypt, matches_plain
+from services.shared.records.record import record, replace
 from services.shared.wire import errors
 from services.shared.wire.close_reasons import CloseReason
 from services.shared.wire.quote import quote
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _PROTOCOLS: Final = (0, 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ConnectionFacts:
     """What is known of a connection besides what it says.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 
 from services.router.admission.decision import decide_admission, decide_without_connect, refuse_for_room
@@ -32,6 +31,7 @@ from services.router.rib.accounts import AccountNumbers
 from services.router.rib.limits import payload_limit, subscription_limit
 from services.router.rib.permits import PermitBook
 from services.shared.engine.forwarding import Arrival, Door, Forwarding, Handover, Mappings, OpenRule, Permit
+from services.shared.records.record import record, replace
 from services.shared.telemetry.log import Logger
 from services.shared.wire.close_reasons import CloseReason
 
@@ -39,7 +39,7 @@ CheckLater = Callable[[CheckPassword, Callable[[Verdict], None]], None]
 """Checks a password hash somewhere else and calls back with what follows from it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Rules:
     """Everything that admission goes by; one immutable value per configuration."""
 

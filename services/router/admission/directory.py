@@ -7,7 +7,6 @@ Absent on purpose: JWTs, auth callout and trusted proxy keys, which the configur
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from services.shared.identity.distinguished_names import DistinguishedName, pars
 from services.shared.identity.errors import NameSyntaxError
 from services.shared.identity.passwords import is_bcrypt
 from services.shared.identity.permissions import UNLIMITED, Permissions
+from services.shared.records.record import field, record
 from services.shared.wire.quote import quote
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class UserKind(Enum):
     TOKEN = "token"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Account:
     """An account that connections can be bound to. Limits are -1 where there is none."""
 
@@ -80,7 +80,7 @@ class Account:
     is_system: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class User:
     """Somebody who may connect. `name` is the user name, the public nkey, or empty for a token.
 
@@ -103,7 +103,7 @@ class User:
         return not self.connection_types or connection_type in self.connection_types
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ListenerPolicy:
     """What one listener asks of those who connect.
 
@@ -120,7 +120,7 @@ class ListenerPolicy:
     proxy_required: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Directory:
     """Accounts, users and listeners of one configuration.
 

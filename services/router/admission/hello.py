@@ -8,16 +8,16 @@ Nothing is judged here; `decision` does that.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
 from services.router.admission.errors import MalformedHello
+from services.shared.records.record import field, record, replace
 
 _INT_MIN: Final = -(1 << 63)
 _INT_MAX: Final = (1 << 63) - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Hello:
     """Everything a CONNECT may say. The defaults are those of a client that never sent one.
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from services.shared.records.record import record
 
 CLIENT_PROTOCOL: Final = 1
 _ENDING: Final = b"} \r\n"
@@ -17,7 +18,7 @@ _UNSAFE: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u
 _UNSAFE_TABLE: Final = str.maketrans(_UNSAFE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ServerInfo:
     """What INFO says about the server, the same for every connection of one listener.
 

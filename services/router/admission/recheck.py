@@ -15,7 +15,6 @@ the connections.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from services.router.admission.decision import effective_limits
@@ -27,23 +26,24 @@ from services.router.admission.directory import (
     UserKind,
 )
 from services.router.admission.verdict import Admitted, Identity
+from services.shared.records.record import record, replace
 from services.shared.wire import errors
 from services.shared.wire.close_reasons import CloseReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Keep:
     """Nothing changes for the connection."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReplacePermissions:
     """The connection stays, with the permissions and limits of `admitted` from now on."""
 
     admitted: Admitted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Close:
     """The connection is closed; `err_text` of None says nothing to the peer, an empty `log_text` nothing to the log."""
 

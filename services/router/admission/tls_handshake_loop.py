@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
 import trio
 
 from services.router.admission.tls_mode import Progress, Step, TlsMode, next_step
 from services.router.admission.tls_rate import HandshakeRate
+from services.shared.records.record import record, replace
 from services.shared.runtime.tls import (
     READ_BYTES,
     ByteStream,
@@ -30,7 +30,7 @@ from services.shared.wire.close_reasons import CloseReason
 TIMEOUT_TEXT: Final = "TLS handshake timeout"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TlsEntrance:
     """What all connections of a listener share. `rate` is None without `connection_rate_limit`."""
 
@@ -40,7 +40,7 @@ class TlsEntrance:
     rate: HandshakeRate | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Secured:
     """The handshake is done. `greeted`: INFO went out in clear before it; otherwise it is still owed, inside TLS."""
 
@@ -48,14 +48,14 @@ class Secured:
     greeted: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class InClear:
     """The client chose to go on without TLS; INFO was sent, and `received` came after it."""
 
     received: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TurnedAway:
     """The connection is to be closed. `text` is for the log, empty where counters report instead."""
 

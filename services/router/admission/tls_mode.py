@@ -7,11 +7,11 @@ repeats, so every opening ends in SHAKE_HANDS or STAY_CLEAR. Deliberately absent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from services.shared.config.options import TlsOptions
+from services.shared.records.record import record
 
 HANDSHAKE_RECORD: Final = 0x16
 """First byte of a TLS client's first record."""
@@ -27,7 +27,7 @@ class Step(Enum):
     STAY_CLEAR = "go on without TLS"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TlsMode:
     """How a listener opens its connections.
 
@@ -43,7 +43,7 @@ TLS_AT_ONCE: Final = TlsMode(hello_first_ns=0)
 """Routes, gateways and WebSocket: TLS comes before everything."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Progress:
     """What has happened: INFO sent, waits over, bytes received."""
 

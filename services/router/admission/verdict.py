@@ -6,19 +6,19 @@ lived, holds what the client sent as proof.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from services.router.admission.directory import Account, ConnectionType, Listener, User
 from services.router.admission.hello import Hello
 from services.shared.identity.permissions import UNLIMITED, Permissions
+from services.shared.records.record import field, record
 from services.shared.wire.close_reasons import CloseReason
 from services.shared.wire.quote import quote
 
 REDACTED: Final = "[REDACTED]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Identity:
     """Who a connection is or claims to be, for people: nkey before user name before token (reference: security 1.5)."""
 
@@ -53,7 +53,7 @@ class Identity:
 ANONYMOUS: Final = Identity()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Limits:
     """The limits of one connection, the smallest of user, account and server; -1 is unlimited."""
 
@@ -61,7 +61,7 @@ class Limits:
     max_subscriptions: int = UNLIMITED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Admitted:
     """The connection may go on in this account, as this user.
 
@@ -83,7 +83,7 @@ class Admitted:
         return None if self.user is None else self.user.permissions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Refused:
     """The connection is closed: `err_text` goes to the peer (None: nothing), the other texts to the log.
 
@@ -99,7 +99,7 @@ class Refused:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CheckPassword:
     """A bcrypt hash must be checked, which takes time: `then` if it matches, `otherwise` if not.
 

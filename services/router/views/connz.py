@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from services.router.closed_ring import Closed
 from services.router.views.subscriptions import in_order, subscription_detail
 from services.shared.engine.forwarding import ConnectionView, SubscriptionView
 from services.shared.member.system_services import EndpointError
+from services.shared.records.record import record
 from services.shared.wire.times import duration_text, rfc3339, uptime_text
 
 LIMIT_DEFAULT: Final = 1024
@@ -62,7 +62,7 @@ def closed_row(closed: Closed) -> Row:
     return row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Clock:
     """What time it is: by the wall, and by the engine that timed the connections."""
 
@@ -74,7 +74,7 @@ class Clock:
         return self.wall_ns - (self.engine_ns - engine_ns)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Page:
     """What is shown of a sorted set of rows; `total` is the size of the set before paging and most filters."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from services.router.views import healthz, standalone, varz
@@ -15,6 +14,7 @@ from services.shared.config.options import Options
 from services.shared.member.encoding import encoded
 from services.shared.member.server_info import server_info
 from services.shared.member.system_services import Asker, Endpoint, Request, SystemServices
+from services.shared.records.record import record
 from services.shared.runtime.role_plan import RolePlan
 from services.shared.runtime.usage import ProcessUsage, core_count, usable_cores
 
@@ -22,7 +22,7 @@ HTTP_REQUESTS: Final = "http_requests"
 """An option that only the monitor of this node may use: its counters, to be shown with the rest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EncodedAnswer:
     """An answer as it is sent: a header block, or none, and the body."""
 

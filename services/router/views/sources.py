@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from services.router.admission.desk import Desk
@@ -12,9 +11,10 @@ from services.router.closed_ring import ClosedRing
 from services.router.newcomers import arrived, unsettled_note
 from services.router.rib.accounts import AccountNumbers
 from services.shared.engine.forwarding import AccountView, ConnectionView, Forwarding
+from services.shared.records.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Sources:
     """The parts of a router that know, and its clock. `unique_id` names events."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from services.router.admission.directory import AUTH_TIMEOUT_NS, TLS_GRACE_NS
 from services.shared.config.options import Options, WebsocketOptions
 from services.shared.member.server_info import FEATURE_FLAGS
+from services.shared.records.record import record
 from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 from services.shared.wire.times import SECOND_NS, rfc3339, seconds_number, uptime_text
@@ -16,7 +16,7 @@ from services.shared.wire.times import SECOND_NS, rfc3339, seconds_number, uptim
 _TLS_TIMEOUT_NS: Final = 2 * SECOND_NS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Standing:
     """What holds for a server until its next reload. `ports` are the real ones, `started_ns` and `loaded_ns` wall time.
 
@@ -34,7 +34,7 @@ class Standing:
     certificate_ends: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Machine:
     """What a server takes of its machine."""
 

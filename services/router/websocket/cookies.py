@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from services.shared.config.options import WebsocketOptions
+from services.shared.records.record import field, record
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*")
 _FORBIDDEN_IN_VALUES: Final = '";\\'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CookieCredentials:
     """What the configured cookies held; empty where a cookie is not configured or did not come."""
 

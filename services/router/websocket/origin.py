@@ -7,14 +7,15 @@ lower case, and port, with 80 and 443 filled in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+from services.shared.records.record import record
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Origin:
     """Scheme, host and port; only `http` and `https` have a meaning here."""
 
@@ -39,7 +40,7 @@ def own_origin(*, host_field: str, tls: bool) -> Origin:
     return parse_origin(f"{scheme}://{host_field}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OriginPolicy:
     """The rules in force on one listener. `allowed` of None means that any origin is fine."""
 

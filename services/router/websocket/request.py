@@ -7,8 +7,9 @@ Bodies are not read: an upgrade request has none, and bytes after the head are o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from services.shared.records.record import record
 
 if TYPE_CHECKING:
     import h11
@@ -22,7 +23,7 @@ _REQUEST_LINE: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/[0-9]\.[0-9]\r?")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RequestHead:
     """Request line and header fields. Field names are lower case; values are Latin-1 text without outer blanks."""
 

@@ -13,7 +13,6 @@ import base64
 import hashlib
 import ipaddress
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -21,6 +20,7 @@ from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials,
 from services.router.websocket.origin import OriginPolicy, origin_policy
 from services.router.websocket.request import RequestError, RequestHead, RequestReader
 from services.shared.config.options import WebsocketOptions
+from services.shared.records.record import record
 
 _ACCEPT_SUFFIX: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES: Final = 16
@@ -52,7 +52,7 @@ class UpgradeKind(Enum):
 _SUFFIXES: Final = {UpgradeKind.LEAFNODE: "/leafnode", UpgradeKind.MQTT: "/mqtt"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class UpgradeRules:
     """What one listener accepts, made once from its options with `upgrade_rules`."""
 
@@ -62,12 +62,12 @@ class UpgradeRules:
     kinds: frozenset[UpgradeKind]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NeedMore:
     """The request is not complete."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Refused:
     """No upgrade: send `response` (it may be empty), log `reason`, close."""
 
@@ -75,7 +75,7 @@ class Refused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Accepted:
     """The upgrade is agreed: send `response`; frames follow in both directions.
 
@@ -138,7 +138,7 @@ def _judge(rules: UpgradeRules, head: RequestHead) -> Refused | Accepted:
     return _accept(rules, head, place)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Place:
     """Where a request goes: the host it names and the protocol its path asks for."""
 

@@ -6,15 +6,15 @@ INFO on a WebSocket connection names the listener as it is bound; `connect_urls`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from services.shared.config.options import WebsocketOptions
+from services.shared.records.record import record
 
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::", ""})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Endpoint:
     """A host without brackets, and a port."""
 

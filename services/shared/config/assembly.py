@@ -5,8 +5,9 @@ A field may be written `log.debug`: it belongs to the record in the field `log`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from services.shared.records.record import replace
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from services.shared.config.options import Options, TlsOptions
+from services.shared.records.record import replace
 
 _ZERO_IS_DEFAULT: Final = (
     "host",

@@ -8,12 +8,12 @@ a refusal means that nothing of the new options may be applied. No text shows a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from services.shared.config.options import Options, TlsOptions, UserOptions, WebsocketOptions
 from services.shared.config.units import SECOND, format_duration, format_float
 from services.shared.config.validation import configured_users
+from services.shared.records.record import fields, record, replace
 
 _DEFAULT_SYSTEM_ACCOUNT: Final = "$SYS"
 _AUTH_TIMEOUT_DEFAULT_NS: Final = 2 * SECOND
@@ -21,14 +21,14 @@ _TLS_TIMEOUT_DEFAULT_NS: Final = 2 * SECOND
 _REDACTED: Final = "[REDACTED]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Refused:
     """The new configuration cannot be taken over by a running node."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Accepted:
     """`lines` go to the log in this order; `changed` has the names of the fields of `Options` that differ."""
 

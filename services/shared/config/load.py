@@ -8,16 +8,16 @@ between options are the business of `validation`, which the caller runs afterwar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from services.shared.config.baseline import with_defaults
 from services.shared.config.errors import FileError, OptionErrors, ValidationError
 from services.shared.config.includes import ReadFile, read_text
 from services.shared.config.options import Options, TlsOptions
 from services.shared.config.overrides import FlagOverrides, apply_flags, flags_after_start
+from services.shared.records.record import record, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Loaded:
     """Options ready to use, and the warnings to print before going on."""
 

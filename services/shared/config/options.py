@@ -8,17 +8,17 @@ the schema refuses them with a sentence. Records are frozen, so a reload is a co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from services.shared.identity.permissions import Permissions
+from services.shared.records.record import field, record
 
 SECOND_NS: Final = 1_000_000_000
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TlsCertificate:
     """A certificate chain and its key, as paths."""
 
@@ -26,7 +26,7 @@ class TlsCertificate:
     key_file: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TlsOptions:
     """One `tls` block. `handshake_first_delay_ns`: None = INFO first; 0 = handshake first; >0 = wait, then fall back.
 
@@ -50,7 +50,7 @@ class TlsOptions:
     """Over the content of all files named here, so that renewed certificates make a difference on reload."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class UserOptions:
     """One user: either `user` with `password`, or `nkey`. `permissions` already has the defaults filled in."""
 
@@ -62,7 +62,7 @@ class UserOptions:
     proxy_required: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AuthorizationOptions:
     """The `authorization` block: a single user, a token, or a list of users (they exclude each other).
 
@@ -79,7 +79,7 @@ class AuthorizationOptions:
     proxy_required: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MappingDestination:
     """One destination of a subject mapping; `weight` is a percentage."""
 
@@ -88,7 +88,7 @@ class MappingDestination:
     cluster: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SubjectMapping:
     """A source subject and where its messages go instead."""
 
@@ -96,7 +96,7 @@ class SubjectMapping:
     destinations: tuple[MappingDestination, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AccountLimits:
     """Limits of an account; -1 is unlimited."""
 
@@ -106,7 +106,7 @@ class AccountLimits:
     max_leafnodes: int = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AccountOptions:
     """One entry of `accounts`."""
 
@@ -117,7 +117,7 @@ class AccountOptions:
     mappings: tuple[SubjectMapping, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WebsocketOptions:
     """The `websocket` block."""
 
@@ -143,7 +143,7 @@ class WebsocketOptions:
     ping_interval_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LogOptions:
     """Where log lines go and which levels are on."""
 
@@ -161,7 +161,7 @@ class LogOptions:
     max_traced_msg_len: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FleetOptions:
     """natsfleet's own block, `fleet { ... }`."""
 
@@ -172,7 +172,7 @@ class FleetOptions:
     data_dir: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Options:
     """The whole configuration of a node."""
 

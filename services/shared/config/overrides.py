@@ -6,15 +6,15 @@ file again, so that dropping the others shows up as a difference, as it does wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import ValidationError
 from services.shared.config.options import Options, TlsCertificate, TlsOptions
+from services.shared.records.record import field, fields, record, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FlagOverrides:
     """What the flags say about options. `tls` is None unless `--tls` itself was given."""
 

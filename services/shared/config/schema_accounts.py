@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
@@ -26,6 +25,7 @@ from services.shared.config.schema_mappings import mappings
 from services.shared.config.schema_permissions import permissions
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
 from services.shared.identity.permissions import Permissions
+from services.shared.records.record import replace
 from services.shared.wire.quote import quote
 
 GLOBAL_ACCOUNT: Final = "$G"

@@ -5,7 +5,6 @@ A user or an nkey may appear once in the whole file; the pass remembers which it
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from services.shared.config.assembly import assemble
@@ -30,6 +29,7 @@ from services.shared.config.reading import (
 from services.shared.config.schema_permissions import permissions
 from services.shared.config.unsupported import refuse_unsupported
 from services.shared.identity.permissions import Permissions
+from services.shared.records.record import replace
 from services.shared.wire.quote import quote
 
 CONNECTION_TYPES: Final = frozenset(

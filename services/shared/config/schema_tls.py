@@ -7,7 +7,6 @@ Certificates, keys and CA files are read and checked here, since `-t` must repor
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
@@ -29,6 +28,7 @@ from services.shared.config.reading import (
 )
 from services.shared.config.units import MILLISECOND, DurationError, parse_duration_ns
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
+from services.shared.records.record import replace
 from services.shared.wire.quote import quote
 
 _FALLBACK_DELAY_NS: Final = 50 * MILLISECOND

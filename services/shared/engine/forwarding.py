@@ -7,12 +7,12 @@ return at once; those wait for the end of the forwarding thread's current batch,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from services.shared.config.options import SubjectMapping
 from services.shared.engine import _native
 from services.shared.identity.permissions import Permissions, SubjectPermission
+from services.shared.records.record import fields, record
 from services.shared.wire.close_reasons import CloseReason
 
 Permit: TypeAlias = _native.Permit
@@ -21,7 +21,7 @@ TlsSession: TypeAlias = _native.TlsSession
 Event: TypeAlias = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WebsocketLayer:
     """What the HTTP upgrade agreed. `frame_bytes_max` of None does not split output."""
 
@@ -32,7 +32,7 @@ class WebsocketLayer:
     message_bytes_max: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OpenRule:
     """Lets the engine settle a plain CONNECT by itself where nobody has to say who they are.
 
@@ -44,7 +44,7 @@ class OpenRule:
     headers: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Handover:
     """A connection as it is given to the engine; see `Admission` in `engine/core/src/conn.rs` for each member.
 
@@ -74,13 +74,16 @@ class Handover:
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""
-        members = {name: getattr(self, name) for name in self.__slots__}
+        members = {name: getattr(self, name) for name in _HANDOVER_MEMBERS}
         rule = self.open_rule
         members["open_rule"] = None if rule is None else (*rule.info, rule.about, rule.headers)
         return members
 
 
-@dataclass(frozen=True, slots=True)
+_HANDOVER_MEMBERS: Final = tuple(field.name for field in fields(Handover))
+
+
+@record(kw_only=False)
 class Traffic:
     """Messages and their bytes, both ways."""
 
@@ -90,7 +93,7 @@ class Traffic:
     out_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Arrival:
     """How a connection came in through a door of the engine. `at_ns` is wall-clock time."""
 
@@ -101,7 +104,7 @@ class Arrival:
     at_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Door:
     """How the engine treats those who come through a listening socket that it accepts from by itself.
 
@@ -115,7 +118,7 @@ class Door:
     nonce: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ConnectionView:
     """A connection as the engine sees it now. Times are nanoseconds of the engine's clock (`totals()["now_ns"]`).
 
@@ -135,7 +138,7 @@ class ConnectionView:
     arrival: Arrival | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class SubscriptionView:
     """A subscription. `cid` 0 is the control plane; `max` 0 is without end."""
 
@@ -148,7 +151,7 @@ class SubscriptionView:
     max: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Lookups:
     """How an account's subjects were looked up so far: the figures of subsz (reference: operations 6.8)."""
 
@@ -162,7 +165,7 @@ class Lookups:
     fanout_total: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class AccountView:
     """An account as the engine sees it now. `connections` and `traffic` are those of its clients."""
 

@@ -7,11 +7,11 @@ and deadlines are the engine's, and the dialogue of a connection is byte for byt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from services.shared.engine import _native
 from services.shared.engine.forwarding import Arrival, EngineControl, Handover
+from services.shared.records.record import record
 from services.shared.wire.close_reasons import CloseReason
 
 
@@ -24,7 +24,7 @@ class Fate(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Fed:
     """What became of input; with `RESTS` the publisher should be quiet until `until_ns`."""
 
@@ -32,7 +32,7 @@ class Fed:
     until_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Output:
     """The next bytes for a peer; `ended` when nothing follows, ever."""
 

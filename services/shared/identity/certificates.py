@@ -6,13 +6,12 @@ because user names in configurations, monitoring output and logs were written ag
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from services.shared.identity.distinguished_names import ATTRIBUTE_TYPES, DistinguishedName
 from services.shared.identity.errors import CertificateError
+from services.shared.records.record import record
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -37,7 +36,7 @@ _ORDER: Final = (
 _SINGLE: Final = frozenset({"2.5.4.3", "2.5.4.5"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PeerCertificate:
     """What a certificate says about its owner.
 
@@ -69,6 +68,8 @@ class PeerCertificate:
 def read_certificate(der: bytes) -> PeerCertificate:
     """Reads the peer's (first) certificate in DER form; raises CertificateError when it cannot be read."""
     # Imported here: a large library that only listeners with client certificates need.
+    from hashlib import sha256  # loads OpenSSL
+
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -91,8 +92,8 @@ def read_certificate(der: bytes) -> PeerCertificate:
         subject_with_domain=mapped + "".join(f",DC={value}" for value in _domain(subject)),
         mapped_subject=mapped,
         subject=_print(_others(subject) + _regrouped(subject)),
-        spki_sha256=hashlib.sha256(key).hexdigest(),
-        cert_sha256=hashlib.sha256(der).hexdigest(),
+        spki_sha256=sha256(key).hexdigest(),
+        cert_sha256=sha256(der).hexdigest(),
     )
 
 

@@ -6,15 +6,16 @@ Only the shape lives here. The check itself happens once per message and therefo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from services.shared.records.record import record
 
 RESPONSES_MAX_DEFAULT: Final = 1
 RESPONSES_EXPIRES_NS_DEFAULT: Final = 120_000_000_000
 UNLIMITED: Final = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SubjectPermission:
     """One direction: `allow` of None means everything; `deny` is taken away from it.
 
@@ -25,7 +26,7 @@ class SubjectPermission:
     deny: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ResponsePermission:
     """Replies that a user may publish to subjects it was asked on. Negative values mean unlimited."""
 
@@ -33,7 +34,7 @@ class ResponsePermission:
     expires_ns: int = RESPONSES_EXPIRES_NS_DEFAULT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Permissions:
     """Everything a user may do on subjects; None in a direction means no restriction there."""
 

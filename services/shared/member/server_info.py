@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from services.shared.config.options import Options
+from services.shared.records.record import record
 from services.shared.runtime.role_plan import Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE
 from services.shared.wire.times import rfc3339
@@ -19,7 +19,7 @@ FEATURE_FLAGS: Final[Mapping[str, bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ServerInfo:
     """What a server says of itself. `cluster` and `domain` are empty where there is none; `flags` see 8.2."""
 

@@ -7,11 +7,11 @@ their options, and numbered answers count up. Deliberately absent: subscriptions
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from services.shared.member.request_options import FILTERS, OptionsError, concerns, read_options
 from services.shared.member.server_info import ServerInfo
+from services.shared.records.record import field, record
 from services.shared.wire.json_text import compact
 
 PING: Final = "$SYS.REQ.SERVER.PING"
@@ -23,7 +23,7 @@ class EndpointError(Exception):
     """An endpoint refuses; the text is the description of the error."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Asker:
     """Who asks: by which connection, for which account (where the subject names one), and whether as a role of this node."""
 
@@ -35,7 +35,7 @@ class Asker:
 ANYBODY: Final = Asker()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Request:
     """One request, read."""
 
@@ -50,7 +50,7 @@ Answer: TypeAlias = Callable[[Request], Any]
 """The data of an answer; None for silence. Raises EndpointError."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Endpoint:
     """One thing that can be asked for.
 

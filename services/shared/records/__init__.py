@@ -1,1 +1,1 @@
-"""Typed records of what crosses the wire as JSON. None is needed yet."""
+"""Records: immutable values with named fields, the stuff that modules hand to each other."""

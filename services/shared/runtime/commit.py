@@ -47,5 +47,5 @@ def _resolve(folder: str, reference: str) -> str:
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read(_FILE_BYTES_MAX)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import copyreg
 import os
+import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from services.shared.config.options import Options
+from services.shared.records.record import field, record
 from services.shared.runtime.role_plan import RolePlan
 from services.shared.telemetry.log import Level
 
@@ -25,26 +26,26 @@ READ_BYTES: Final = 65_536
 LENGTH_BYTES: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Start:
     """Supervisor: what the role is to do. Comes first, with the sockets beside it (`plan_transfer`)."""
 
     plan: RolePlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Stop:
     """Supervisor: end now, politely; the process is killed after `grace_ns`."""
 
     grace_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LameDuck:
     """Supervisor: close your client listeners, move clients away, then send `Finished` (operations 4.4)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Reload:
     """Supervisor: these options are in force, and certificate files are to be read again (operations 4.2)."""
 
@@ -52,7 +53,7 @@ class Reload:
     loaded_at_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReloadOutcome:
     """Supervisor: the answer to `AskReload`. `error` is empty when the new options are in force."""
 
@@ -60,14 +61,14 @@ class ReloadOutcome:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Ready:
     """Role: it truly serves. `ports` names the ports it opened itself, beside those it was given."""
 
     ports: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LogLine:
     """Role: a line for the log."""
 
@@ -75,28 +76,28 @@ class LogLine:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LinesDropped:
     """Role: so many lines were lost here because the channel was full."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AskReload:
     """Role: a request over the network wants the configuration file read again."""
 
     ask_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Failed:
     """Role: it can't start, and trying again would not help. The node ends with this text as an `[FTL]` line."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Finished:
     """Role: lame duck mode is over, no client is left; the node may end."""
 
@@ -206,15 +207,11 @@ class ControlChannel:
 
 def encode_record(record: ToRole | ToSupervisor) -> bytes:
     """The record as a frame."""
-    import pickle  # costs some milliseconds; by the time of the first record the processes start in parallel
-
     body = pickle.dumps(record, protocol=5)
     return len(body).to_bytes(LENGTH_BYTES) + body
 
 
 def decode_record(body: bytes) -> ToRole | ToSupervisor:
     """The record in the body of a frame."""
-    import pickle
-
     record: ToRole | ToSupervisor = pickle.loads(body)
     return record

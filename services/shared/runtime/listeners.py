@@ -11,8 +11,9 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from services.shared.records.record import record
 
 BACKLOG_CONNECTIONS: Final = 4_096
 """The kernel cuts it to net.core.somaxconn."""
@@ -23,7 +24,7 @@ class ListenError(Exception):
     """The address can't be listened on; the text is nats-server's (`listen tcp H:P: bind: ...`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Listener:
     """An open listening socket. `host` is the text of the configuration, `port` the real one."""
 
@@ -81,7 +82,10 @@ def _candidates(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, st
     if host in WILDCARDS:
         return [(socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")]
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Bytes where possible: for text Python loads the codec of international names, which takes a millisecond.
+        name = host.strip("[]")
+        wanted = name.encode() if name.isascii() else name
+        found = socket.getaddrinfo(wanted, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise ListenError(f"listen tcp: lookup {host}: no such host") from error
     families = (socket.AF_INET, socket.AF_INET6)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import replace
 from typing import Final
 
+from services.shared.records.record import replace
 from services.shared.runtime.control import (
     FRAME_BYTES_MAX,
     LENGTH_BYTES,

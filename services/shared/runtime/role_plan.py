@@ -10,17 +10,17 @@ channel ends, since that means that the supervisor is gone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from services.shared.config.options import Options
+from services.shared.records.record import field, record
 
 NATS_LISTENER: Final = "nats"
 WEBSOCKET_LISTENER: Final = "websocket"
 MONITORING_LISTENER: Final = "monitoring"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Identity:
     """Who this node is, made afresh at every start of the supervisor, kept over restarts of a role.
 
@@ -37,7 +37,7 @@ class Identity:
         return f"Identity(server_id={self.server_id!r}, server_name={self.server_name!r})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RolePlan:
     """One start of one role.
 

@@ -6,7 +6,7 @@ control channel. Invariant: the caller has no threads (a fork copies one).
 
 The child first imports its module, then waits for its plan and sockets on the control channel: importing takes longest,
 so the fork may happen before the parent knows the options, opens sockets or makes keys. This module is therefore loaded
-first of all, and imports next to nothing at the top.
+first of all, and imports next to nothing at the top. Garbage is not searched for until the child has its plan.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
+
+from services.shared.records.record import record
+from services.shared.runtime import garbage
+from services.shared.runtime.process_end import end_process, flush_output
 
 if TYPE_CHECKING:
     from services.shared.runtime.role_plan import RolePlan
@@ -28,7 +29,7 @@ EXIT_CRASHED: Final = 70
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ForkedRole:
     """A role's process before it has its plan. The parent owns both descriptors.
 
@@ -50,7 +51,7 @@ def fork_role(*, module: str, comm: str, title: str) -> ForkedRole:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     output, child_output = os.pipe2(os.O_CLOEXEC)
     gc.freeze()  # the shared pages of the parent's objects stay shared
-    _flush_output()
+    flush_output()
     pid = os.fork()
     if pid == 0:
         _live(module, comm=comm, title=title, control=theirs.fileno(), output=child_output, parent=parent)
@@ -75,8 +76,10 @@ def _live(module: str, *, comm: str, title: str, control: int, output: int, pare
         _die_with(parent)
         _become_child(control=control, output=output)
         _be_called(comm, title)
+        garbage.hold_off()
         run = _import_run(module)
         plan = _wait_for_plan(control)
+        garbage.resume()
         code = EXIT_CRASHED if plan is None else run(plan)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else EXIT_CRASHED
@@ -86,8 +89,7 @@ def _live(module: str, *, comm: str, title: str, control: int, output: int, pare
         traceback.print_exc()
     finally:
         # Not sys.exit: what the parent registered to run at its own end is not ours to run.
-        _flush_output()
-        os._exit(code & 0xFF)
+        end_process(code)
 
 
 def _die_with(parent: int) -> None:
@@ -155,9 +157,3 @@ def _wait_for_plan(control: int) -> RolePlan | None:
         return receive_plan(control)
     except ChannelClosed:
         return None
-
-
-def _flush_output() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):  # a program started without the descriptor has no stream
-            stream.flush()

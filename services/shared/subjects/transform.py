@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from typing import Final, Protocol
 
+from services.shared.records.record import record
 from services.shared.subjects.tokens import FORBIDDEN, has_full_wildcard, is_valid_subject, wildcard_count
 from services.shared.wire.quote import quote
 
@@ -27,7 +27,7 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _ASCII_SPACE: Final = " \t\n\r\f\v"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Function:
     """A function of destinations; every word of its name may begin with a capital."""
 

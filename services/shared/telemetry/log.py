@@ -9,8 +9,9 @@ Deliberately absent: handlers, filters by module, propagation. A logger is a fun
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from services.shared.records.record import record
 
 Level = Literal["INF", "DBG", "WRN", "ERR", "FTL", "TRC"]
 
@@ -30,7 +31,7 @@ _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LineStyle:
     """How the log of one node looks. `pid` is the supervisor's, in every line of every role."""
 

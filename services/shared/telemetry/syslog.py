@@ -8,10 +8,10 @@ are escaped, so that one line stays one record over TCP.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from services.shared.records.record import record
 from services.shared.telemetry.log import Level, one_line
 
 LOCAL_PATHS: Final = ("/dev/log", "/var/run/syslog", "/var/run/log")
@@ -24,7 +24,7 @@ class SyslogUrlError(ValueError):
     """A remote syslog URL that names no transport we know."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SyslogTarget:
     """Where remote syslog goes: a network (`udp`, `tcp`) with host and port, or a Unix socket's path."""
 

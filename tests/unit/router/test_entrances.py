@@ -8,7 +8,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ import trio
 from services.router.foundation import lay_foundation, role_log
 from services.router.serving_loop import Serving
 from services.shared.config.options import Options, TlsCertificate, TlsOptions, WebsocketOptions
+from services.shared.records.record import replace
 from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, Identity, RolePlan
 from tests.kit.certificates import CertificateAuthority
 from tests.kit.tlspeer import TlsPeer

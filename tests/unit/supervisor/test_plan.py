@@ -1,10 +1,9 @@
 """Which roles a node has and where it listens."""
 
-from dataclasses import replace
-
 import pytest
 
 from services.shared.config.options import FleetOptions, Options, TlsOptions, WebsocketOptions
+from services.shared.records.record import replace
 from services.supervisor.plan import ListenerSpec, PlanError, options_for_up, plan_node
 from services.supervisor.roles import ROLES
 

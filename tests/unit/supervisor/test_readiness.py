@@ -66,3 +66,13 @@ def test_names_of_run_directories_are_told_from_others() -> None:
     assert run_dir_pid("natsfleet-12") == 12
     assert run_dir_pid("natsfleet-") is None
     assert run_dir_pid("12") is None
+
+
+def test_a_node_that_holds_its_directory_is_not_swept_whatever_its_process_id_says(tmp_path: Path) -> None:
+    """A node in another pid namespace has an id that is dead, or somebody else's, here."""
+    run_dir = RunDir(temporary_run_dir(str(tmp_path), pid=DEAD_PID), temporary=True)
+    run_dir.write(record("router"))
+    sweep_temporary(str(tmp_path))
+    assert read_records(run_dir.path) == {"router": record("router")}
+    run_dir.close()
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.router.admission.errors import MalformedHello
 from services.router.admission.hello import SILENT, Hello, parse_hello
+from services.shared.records.record import fields
 
 STRINGS = {
     "name": "name",
@@ -160,7 +160,7 @@ def test_any_json_is_a_hello_or_malformed(value: Any) -> None:
         hello = parse_hello(json.dumps(value).encode())
     except MalformedHello:
         return
-    for item in dataclasses.fields(hello):
+    for item in fields(hello):
         assert type(getattr(hello, item.name)) is type(getattr(SILENT, item.name))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.router.admission.info import InfoTemplate, ServerInfo, encode_string
+from services.shared.records.record import replace
 
 PLAIN = ServerInfo(
     server_id="NC45",

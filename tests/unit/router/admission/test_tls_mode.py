@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from services.router.admission.tls_mode import TLS_AT_ONCE, Progress, Step, TlsMode, next_step, tls_mode
 from services.shared.config.options import TlsOptions
+from services.shared.records.record import replace
 
 HELLO = b"\x16\x03\x01"
 

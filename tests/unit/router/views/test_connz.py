@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from services.router.closed_ring import Closed
 from services.router.views.connz import Clock, Page, Row, check, closed_row, connz, select, unknown_account
 from services.shared.engine.forwarding import Arrival, ConnectionView, SubscriptionView, Traffic
 from services.shared.member.system_services import EndpointError
+from services.shared.records.record import replace
 from services.shared.wire.close_reasons import CloseReason
 from tests.kit.json_shape import differences
 from tests.kit.recorded_pages import recorded_page

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from services.router.views.varz import Machine, Standing, statsz, varz
 from services.shared.config.options import Options, TlsOptions, WebsocketOptions
+from services.shared.records.record import replace
 from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, Identity
 from tests.kit.json_shape import differences
 from tests.kit.recorded_pages import recorded_page

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from services.shared.config.diff import Accepted, Refused, compare
 from services.shared.config.options import FleetOptions, Options, TlsOptions, WebsocketOptions
+from services.shared.records.record import fields, replace
 from tests.kit.config_files import options
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from services.shared.config.errors import FileError, OptionErrors, ParseError, ValidationError
 from services.shared.config.load import check_file, load_options, reload_options
 from services.shared.config.options import Options, TlsCertificate
 from services.shared.config.overrides import KEPT_ON_RELOAD, FlagOverrides, flags_after_start
+from services.shared.records.record import fields
 from tests.kit.config_files import FILE, load, reader
 from tests.kit.config_tables import tls_files
 

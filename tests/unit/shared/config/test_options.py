@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from services.shared.config.options import (
     TlsCertificate,
 )
 from services.shared.identity.permissions import Permissions, ResponsePermission, SubjectPermission
+from services.shared.records.record import replace
 from tests.kit.config_files import FILE, load, options
 from tests.kit.config_tables import tls_files
 

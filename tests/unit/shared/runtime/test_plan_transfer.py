@@ -2,11 +2,11 @@
 
 import os
 import socket
-from dataclasses import replace
 
 import pytest
 
 from services.shared.config.options import Options, WebsocketOptions
+from services.shared.records.record import replace
 from services.shared.runtime.control import ChannelClosed, ControlChannel, Stop
 from services.shared.runtime.plan_transfer import receive_plan, send_plan
 from services.shared.runtime.role_plan import Identity, RolePlan

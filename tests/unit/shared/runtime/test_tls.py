@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import trio
 
 from services.shared.config.options import TlsCertificate, TlsOptions
 from services.shared.engine import _native
+from services.shared.records.record import replace
 from services.shared.runtime.tls import (
     SecureStream,
     TlsConfigError,
