@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable
 from functools import partial
 
@@ -112,7 +113,9 @@ class Serving:
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
         self.own.follow(options.log)
         self.engine.configure(engine_limits(options, memory_bytes=memory_bytes()))
-        Reloader(engine=self.engine, desk=self.desk, numbers=self.numbers, log=self.log).apply(rules)
+        Reloader(
+            engine=self.engine, desk=self.desk, numbers=self.numbers, pick=random.sample, log=self.log
+        ).apply(rules)  # fmt: skip
         self.doors.change(porters)
         self.inspection.follow(options, loaded_ns=loaded_ns)
 
