@@ -19,6 +19,7 @@ HEADER_BYTES_MAX: Final = 16 + 0xFFFF
 _START_BYTES: Final = 6
 """Enough to tell the versions apart, and from NATS."""
 _LINE_START: Final = b"PROXY "
+_LINE_END: Final = b"\r\n"
 _SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 _FIXED_BYTES: Final = 16
 _VERSION_2: Final = 0x20
@@ -73,15 +74,13 @@ def read_proxy_header(received: bytes | bytearray) -> Unwrapped | Incomplete:
 
 
 def _read_line(received: bytes | bytearray) -> Unwrapped | Incomplete:
-    end = received.find(b"\n", 0, LINE_BYTES_MAX)
+    end = received.find(_LINE_END, 0, LINE_BYTES_MAX)
     if end < 0:
         if len(received) >= LINE_BYTES_MAX:
             raise ProxyHeaderError(f"{_INVALID}v1 line too long")
         return Incomplete(lacking="v1 line")
-    line = bytes(received[len(_LINE_START) : end])
-    if not line.endswith(b"\r"):
-        raise ProxyHeaderError(f"{_INVALID}invalid v1 format")
-    return Unwrapped(source=_source_of_line(line.decode("latin-1").split()), rest=bytes(received[end + 1 :]))
+    words = [word.decode("latin-1") for word in bytes(received[len(_LINE_START) : end]).split()]
+    return Unwrapped(source=_source_of_line(words), rest=bytes(received[end + len(_LINE_END) :]))
 
 
 def _source_of_line(words: list[str]) -> Source | None:

@@ -130,8 +130,7 @@ def test_line_is_bounded_and_ends_in_two_bytes() -> None:
     assert isinstance(read_proxy_header(b"PROXY ".ljust(LINE_BYTES_MAX - 1, b"x")), Incomplete)
     with pytest.raises(ProxyHeaderError, match="v1 line too long"):
         read_proxy_header(b"PROXY ".ljust(LINE_BYTES_MAX, b"x"))
-    with pytest.raises(ProxyHeaderError, match="invalid v1 format"):
-        read_proxy_header(b"PROXY UNKNOWN\n")
+    assert isinstance(read_proxy_header(b"PROXY UNKNOWN\n"), Incomplete)
 
 
 @pytest.mark.parametrize(
