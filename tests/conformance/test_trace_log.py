@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
 from tests.conftest import Dial, StartServer
 from tests.kit.eventually import eventually
 from tests.kit.rawclient import RawClient
-from tests.kit.servers import Server
+from tests.kit.servers import Server, ServerKind, running_server
 
 BLOCK = b"NATS/1.0\r\nA: b\r\n\r\n"
 TWO_ACCOUNTS = """
@@ -127,3 +128,17 @@ async def test_the_server_itself_is_traced_only_verbosely(shared_server: StartSe
     await eventually(lambda: re.search(pattern, verbose.log_text()), what="the trace of the answer")
     assert re.search(r"\[TRC\] SYSTEM - <<- \[SUB \$SYS\.REQ\.SERVER\.PING\.IDZ  \d+\]\n", verbose.log_text())
     assert "SYSTEM - <<-" not in quiet.log_text()
+
+
+async def test_reload_changes_what_is_traced(server_kind: ServerKind, login: Dial) -> None:
+    config = "trace: true, max_traced_msg_len: {bytes}"
+    async with running_server(server_kind, config=config.format(bytes=2)) as server:
+        client = await login(server)
+        await client.publish("reloaded", b"before")
+        server.write_config(config.format(bytes=3))
+        server.signal(signal.SIGHUP)
+        done = "[INF] Reloaded: max_traced_msg_len = 3\n"
+        await eventually(lambda: done in server.log_text(), what=done)
+        await client.publish("reloaded", b"after")
+        shown = [line for line in await lines_of(server, client) if "PAYLOAD" in line]
+        assert shown == ['<<- MSG_PAYLOAD: ["be..."]', '<<- MSG_PAYLOAD: ["aft..."]']
