@@ -137,8 +137,11 @@ async def test_reload_changes_what_is_traced(server_kind: ServerKind, login: Dia
         await client.publish("reloaded", b"before")
         server.write_config(config.format(bytes=3))
         server.signal(signal.SIGHUP)
-        done = "[INF] Reloaded: max_traced_msg_len = 3\n"
-        await eventually(lambda: done in server.log_text(), what=done)
-        await client.publish("reloaded", b"after")
-        shown = [line for line in await lines_of(server, client) if "PAYLOAD" in line]
-        assert shown == ['<<- MSG_PAYLOAD: ["be..."]', '<<- MSG_PAYLOAD: ["aft..."]']
+
+        async def publish_until_cut() -> bool:
+            await client.publish("reloaded", b"after")
+            return '<<- MSG_PAYLOAD: ["aft..."]' in server.log_text()
+
+        await eventually(publish_until_cut, what="a payload that is cut the new way")
+        assert "[INF] Reloaded: max_traced_msg_len = 3\n" in server.log_text()
+        assert '<<- MSG_PAYLOAD: ["be..."]' in server.log_text()
