@@ -39,7 +39,7 @@ Logging:
 
 JetStream:
     -js, --jetstream                 Serve streams (not supported yet)
-    -sd, --store_dir DIR             Keep data in this directory
+    -sd, --store_dir DIR             Where streams are kept (there are none yet)
 
 Authorization:
         --user USER                  User that clients must give

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.router.foundation import lay_foundation, role_log
+import os
+
+from services.router.foundation import ENTROPY_BYTES, lay_foundation, role_log
 from services.shared.runtime import garbage
 from services.shared.runtime.control import ControlChannel, Failed
 from services.shared.runtime.role_plan import RolePlan
@@ -13,7 +15,7 @@ def run(plan: RolePlan) -> int:
     channel = ControlChannel(plan.control) if plan.control is not None else None
     log = role_log(plan, channel)
     try:
-        foundation = lay_foundation(plan, log)
+        foundation = lay_foundation(plan, log, entropy=os.urandom(ENTROPY_BYTES))
     except ValueError as error:
         # What options cannot be together, or what cannot be compiled of them; trying again would not help.
         if channel is not None:

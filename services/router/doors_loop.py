@@ -17,6 +17,7 @@ from services.router.accept_loop import accept_loop
 from services.router.admission.desk import Desk
 from services.router.admission.directory import Listener
 from services.router.reception import Reception
+from services.router.rules import engine_greets
 from services.shared.config.options import Options
 from services.shared.engine.forwarding import Forwarding
 from services.shared.telemetry.log import Logger
@@ -52,7 +53,7 @@ class Doors:
         """Reads what the listeners need, certificates too; raises ValueError and changes nothing if that fails."""
         porters: dict[Listener, Porter | None] = {}
         for listener in self._sockets:
-            if listener is Listener.CLIENT and options.tls is None:
+            if listener is Listener.CLIENT and engine_greets(options):
                 porters[listener] = None
                 continue
             # Imported here: plain listeners, the usual case, need none of it.

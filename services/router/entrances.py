@@ -15,19 +15,27 @@ from services.shared.runtime.tls import build_tls_server
 def compile_entrance(options: Options, listener: Listener) -> Entrance:
     """The entrance of a listener; raises ValueError with the reference's text for a TLS block that cannot be used."""
     if listener is Listener.CLIENT:
-        assert options.tls is not None, "plain listeners belong to the engine"
-        tls = TlsEntrance(
-            server=build_tls_server(options.tls),
-            mode=tls_mode(options.tls, allow_non_tls=options.allow_non_tls),
-            timeout_ns=options.tls.timeout_ns,
-            rate=_rate(options.tls),
+        return Entrance(
+            listener=listener,
+            tls=None if options.tls is None else _client_tls(options.tls, options),
+            upgrade=None,
+            max_payload_bytes=options.max_payload_bytes,
+            proxied=options.proxy_protocol,
         )
-        return Entrance(listener=listener, tls=tls, upgrade=None, max_payload_bytes=options.max_payload_bytes)
     websocket = options.websocket
     assert websocket is not None, "a WebSocket listener comes from a websocket block"
     secure = None if websocket.no_tls or websocket.tls is None else _at_once(websocket.tls)
     rules = upgrade_rules(websocket, tls=secure is not None)
     return Entrance(listener=listener, tls=secure, upgrade=rules, max_payload_bytes=options.max_payload_bytes)
+
+
+def _client_tls(tls: TlsOptions, options: Options) -> TlsEntrance:
+    return TlsEntrance(
+        server=build_tls_server(tls),
+        mode=tls_mode(tls, allow_non_tls=options.allow_non_tls, proxied=options.proxy_protocol),
+        timeout_ns=tls.timeout_ns,
+        rate=_rate(tls),
+    )
 
 
 def _at_once(tls: TlsOptions) -> TlsEntrance:

@@ -5,6 +5,7 @@ One task a connection, under time limits; at the end the connection is the engin
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from typing import Final
@@ -12,6 +13,9 @@ from typing import Final
 import trio
 
 from services.router.admission.directory import Listener
+from services.router.admission.nonces import NONCE_ENTROPY_BYTES
+from services.router.admission.proxy_header import ProxyHeaderError
+from services.router.admission.proxy_header_loop import unwrap
 from services.router.admission.tls_handshake_loop import InClear, Secured, TlsEntrance, TurnedAway, open_tls
 from services.router.newcomers import Newcomer
 from services.router.reception import PLAIN, Reception
@@ -22,6 +26,7 @@ from services.shared.identity.errors import CertificateError
 from services.shared.records.record import record, replace
 from services.shared.runtime.tls import SecureStream, TlsError
 from services.shared.telemetry.log import Logger
+from services.shared.wire.close_reasons import CloseReason
 
 BROWSER_FRAME_BYTES: Final = 4096
 """Largest frame sent to a browser (reference: wire protocol 5.2)."""
@@ -29,12 +34,16 @@ BROWSER_FRAME_BYTES: Final = 4096
 
 @record
 class Entrance:
-    """How connections of one listener come up. `tls` of None is without; `upgrade` is set for WebSocket."""
+    """How connections of one listener come up. `tls` of None is without; `upgrade` is set for WebSocket.
+
+    `proxied`: a PROXY header may say whom a connection is for.
+    """
 
     listener: Listener
     tls: TlsEntrance | None
     upgrade: UpgradeRules | None
     max_payload_bytes: int
+    proxied: bool = False
 
 
 class Porter:
@@ -61,19 +70,35 @@ class Porter:
                 self._log.error(f"{ip}:{port} - TLS handshake error: {error}")
 
     async def _client(self, connection: socket.socket, ip: str, port: int) -> None:
-        newcomer = self._reception.newcomer(self.entrance.listener, ip, port)
-        greeting = self._reception.greeting(newcomer)
-        secured = await self._secure(connection, newcomer, greeting)
-        if isinstance(secured, Secured):
-            layers = replace(self._reception.layers(secured.session, newcomer.listener), tls_first=not secured.greeted)
-            newcomer = self._reception.through(newcomer, layers)
-            owed = b"" if secured.greeted else greeting
-            self._reception.hand_over(connection, newcomer, greeting=owed, layers=layers)
-        elif isinstance(secured, InClear):
-            self._reception.hand_over(connection, newcomer, greeting=b"", received=secured.received)
+        newcomer = self._newcomer(ip, port)
+        # For whom somebody else connects, the header will tell.
+        greeting = self._reception.greeting(replace(newcomer, ip="") if self.entrance.proxied else newcomer)
+        try:
+            opening = await self._open(connection, newcomer, greeting)
+        except ProxyHeaderError as error:
+            self._log.warn(f"Error reading PROXY protocol header from {ip}:{port}: {error}")
+            self._reception.lost(newcomer, CloseReason.PROTOCOL_VIOLATION, now_ns=time.time_ns())
+            return
+        if opening is None:
+            return
+        if opening.source is not None:
+            newcomer = replace(newcomer, ip=opening.source.ip, port=opening.source.port)
+        if isinstance(opening, InClear):
+            self._reception.hand_over(connection, newcomer, greeting=b"", received=opening.received)
+            return
+        layers = replace(self._reception.layers(opening.session, newcomer.listener), tls_first=not opening.greeted)
+        newcomer = self._reception.through(newcomer, layers)
+        owed = b"" if opening.greeted else self._reception.greeting(newcomer)
+        self._reception.hand_over(connection, newcomer, greeting=owed, layers=layers)
+
+    async def _open(self, connection: socket.socket, newcomer: Newcomer, greeting: bytes) -> Secured | InClear | None:
+        if self.entrance.tls is not None:
+            return await self._secure(connection, newcomer, greeting)
+        unwrapped = await unwrap(trio.socket.from_stdlib_socket(connection), greeting=greeting)
+        return InClear(received=unwrapped.rest, source=unwrapped.source)
 
     async def _websocket(self, connection: socket.socket, rules: UpgradeRules, ip: str, port: int) -> None:
-        newcomer = self._reception.newcomer(self.entrance.listener, ip, port)
+        newcomer = self._newcomer(ip, port)
         layers, session = PLAIN, None
         if self.entrance.tls is not None:
             secured = await self._secure(connection, newcomer, b"")
@@ -96,6 +121,11 @@ class Porter:
         greeting = self._reception.greeting(newcomer)
         self._reception.hand_over(connection, newcomer, greeting=greeting, layers=layers)
 
+    def _newcomer(self, ip: str, port: int) -> Newcomer:
+        return self._reception.newcomer(
+            self.entrance.listener, ip, port, entropy=os.urandom(NONCE_ENTROPY_BYTES), now_ns=time.time_ns()
+        )
+
     async def _secure(self, connection: socket.socket, newcomer: Newcomer, greeting: bytes) -> Secured | InClear | None:
         assert self.entrance.tls is not None
         opening = await open_tls(connection, self.entrance.tls, greeting=greeting, now_ns=time.monotonic_ns)
@@ -104,7 +134,7 @@ class Porter:
                 write = self._log.error if opening.level == "ERR" else self._log.debug
                 write(f"{newcomer.log_prefix} - {opening.text}")
             if newcomer.listener is Listener.CLIENT:
-                self._reception.lost(newcomer, opening.reason)
+                self._reception.lost(newcomer, opening.reason, now_ns=time.time_ns())
             return None
         return opening
 

@@ -14,6 +14,7 @@ from services.router.closed_ring import Closed, ClosedRing
 from services.router.lifecycle import log_closed, violation_text
 from services.router.links_loop import is_link
 from services.router.newcomers import arrived, note_prefix, unsettled_note_text
+from services.router.own_traffic import payload_text
 from services.router.rib.accounts import AccountNumbers
 from services.router.tracer import Tracer
 from services.shared.engine.forwarding import Arrival, Event, Forwarding
@@ -23,13 +24,17 @@ from services.shared.wire.close_reasons import CloseReason
 EVENTS_MAX = 512
 """Events taken before other tasks get their turn."""
 
+PREFIXES_MAX = 1024
+"""Ended connections whose names are kept for what is still to be traced of them."""
+
 _REASONS = {int(reason): reason for reason in CloseReason}
 
 
 class EventSink:
     """Knows what each event of the engine means."""
 
-    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "_ring", "_tracer", "on_message")
+    __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "_prefixes", "_ring", "_tracer",
+                 "on_message")  # fmt: skip
 
     def __init__(
         self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, tracer: Tracer,
@@ -43,6 +48,7 @@ class EventSink:
         self._census = census
         self._log = log
         self._dropped = 0
+        self._prefixes: dict[int, str] = {}
         self.on_message: Callable[[Event], None] | None = None
 
     def take(self, event: Event) -> None:
@@ -61,7 +67,7 @@ class EventSink:
             case "info":
                 self._check_info(event[1], event[2])
             case "traced":
-                self._tracer.report(event)
+                self._tracer.report(event, now_ns=time.time_ns())
             case "trace":
                 self._trace(event)
             case "deliver":
@@ -85,12 +91,15 @@ class EventSink:
         if newcomer is None and came_in:
             newcomer = arrived(cid, Arrival(*came_in))
         if about:
-            self._census.part(json.loads(about)["account"])
+            note = json.loads(about)
+            self._census.part(note["account"])
+            if self._log.traces:
+                self._remember(cid, note_prefix(cid, note))
         log_closed(self._log, cid=cid, about=about, newcomer=newcomer, reason=_REASONS[code], detail=detail)
-        note = about or (unsettled_note_text(newcomer) if newcomer is not None else b"")
-        if note:
+        text = about or (unsettled_note_text(newcomer) if newcomer is not None else b"")
+        if text:
             closed = Closed(
-                cid=cid, account=account if about else None, reason=code, stopped_ns=time.time_ns(), note=note,
+                cid=cid, account=account if about else None, reason=code, stopped_ns=time.time_ns(), note=text,
                 last=last, subscriptions=subs,
             )  # fmt: skip
             self._ring.add(closed)
@@ -104,17 +113,26 @@ class EventSink:
 
     def _trace(self, event: Event) -> None:
         _, cid, inbound, line, body = event
-        if inbound and line == b"CONNECT":
-            return  # the desk writes it, without its secrets
         arrow = "<<-" if inbound else "->>"
         prefix = self._prefix(cid)
         self._log.trace(f"{prefix} - {arrow} [{line.decode(errors='replace')}]")
         if body:
-            self._log.trace(f"{prefix} - {arrow} MSG_PAYLOAD: {json.dumps([body.decode(errors='replace')])}")
+            self._log.trace(f"{prefix} - {arrow} {payload_text(body)}")
 
     def _prefix(self, cid: int) -> str:
+        """How the log names a connection. What it did last may be reported after its end."""
         views = self._engine.connections(cid)
-        return note_prefix(cid, json.loads(views[0].about)) if views and views[0].about else f"cid:{cid}"
+        if not views:
+            return self._prefixes.get(cid, f"cid:{cid}")
+        about, came_in = views[0].about, views[0].arrival
+        if about:
+            return note_prefix(cid, json.loads(about))
+        return arrived(cid, came_in).log_prefix if came_in else f"cid:{cid}"
+
+    def _remember(self, cid: int, prefix: str) -> None:
+        if len(self._prefixes) >= PREFIXES_MAX:
+            del self._prefixes[next(iter(self._prefixes))]
+        self._prefixes[cid] = prefix
 
 
 async def events_loop(engine: Forwarding, sink: EventSink) -> None:

@@ -10,6 +10,7 @@ import base64
 import os
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from services.router.admission.desk import Desk, Rules
 from services.router.admission.directory import SYNTHETIC_SECRET_CHARS, Listener
@@ -17,7 +18,7 @@ from services.router.census import Census
 from services.router.rib.accounts import AccountNumbers
 from services.router.rib.limits import crew_size, engine_limits
 from services.router.rib.permits import PermitBook
-from services.router.rules import compile_rules
+from services.router.rules import compile_rules, engine_greets
 from services.shared.config.options import Options
 from services.shared.engine.forwarding import Forwarding, Permit, compile_permit
 from services.shared.records.record import record
@@ -38,9 +39,16 @@ class Foundation:
     desk: Desk
 
 
-def lay_foundation(plan: RolePlan, log: Logger) -> Foundation:
-    """Builds the parts and opens the plain client listener; raises ValueError when the options cannot be enforced."""
-    secret = base64.b32encode(os.urandom(SYNTHETIC_SECRET_CHARS))[:SYNTHETIC_SECRET_CHARS].decode()
+ENTROPY_BYTES: Final = SYNTHETIC_SECRET_CHARS + 8
+
+
+def lay_foundation(plan: RolePlan, log: Logger, *, entropy: bytes) -> Foundation:
+    """Builds the parts and opens the plain client listener; raises ValueError when the options cannot be enforced.
+
+    `entropy` are `ENTROPY_BYTES` that nobody can guess: for a secret, and for the seed of the engine.
+    """
+    secret = base64.b32encode(entropy[:SYNTHETIC_SECRET_CHARS])[:SYNTHETIC_SECRET_CHARS].decode()
+    seed = int.from_bytes(entropy[SYNTHETIC_SECRET_CHARS:ENTROPY_BYTES])
     compiler = partial(
         compile_rules, identity=plan.identity, ports=plan.ports, synthetic_secret=secret, git_commit=plan.git_commit
     )
@@ -51,7 +59,7 @@ def lay_foundation(plan: RolePlan, log: Logger) -> Foundation:
     numbers = AccountNumbers()
     engine = Forwarding(
         engine_limits(plan.options, memory_bytes=memory_bytes()),
-        seed=int.from_bytes(os.urandom(8)),
+        seed=seed,
         crew=crew_size(plan.options, processors=len(os.sched_getaffinity(0))),
     )
     for name in rules.directory.accounts:
@@ -59,7 +67,7 @@ def lay_foundation(plan: RolePlan, log: Logger) -> Foundation:
     census = Census()
     desk = Desk(engine=engine, rules=rules, numbers=numbers, permits=permits, census=census, log=log)
     fd = plan.sockets.get(NATS_LISTENER)
-    if fd is not None and plan.options.tls is None:
+    if fd is not None and engine_greets(plan.options):
         engine.open_door(os.dup(fd), desk.door(Listener.CLIENT))
     return Foundation(log=log, compile=compiler, numbers=numbers, census=census, engine=engine, desk=desk)
 

@@ -13,6 +13,7 @@ import trio
 from services.router.admission.desk import Desk
 from services.router.closed_ring import ClosedRing
 from services.router.links_loop import links_loop
+from services.router.own_traffic import OwnTraffic
 from services.router.rib.accounts import AccountNumbers
 from services.router.system_requests import NO_SYSTEM_ACCOUNT, SystemRequests
 from services.shared.config.options import Options
@@ -36,7 +37,7 @@ class Inspection:
                  "ring")  # fmt: skip
 
     def __init__(
-        self, plan: RolePlan, *, engine: Forwarding, desk: Desk, numbers: AccountNumbers,
+        self, plan: RolePlan, *, engine: Forwarding, own: OwnTraffic, desk: Desk, numbers: AccountNumbers,
         next_message: Callable[[], int], log: Logger,
     ) -> None:  # fmt: skip
         self._plan = plan
@@ -48,7 +49,7 @@ class Inspection:
         self._in_force = plan.options, plan.started_ns
         self.ring = ClosedRing(plan.options.max_closed_clients)
         self.requests = SystemRequests(
-            engine, numbers=numbers, server_id=plan.identity.server_id, load=self._load, log=log
+            own, numbers=numbers, server_id=plan.identity.server_id, load=self._load, log=log
         )
 
     def open(self, nursery: trio.Nursery) -> None:

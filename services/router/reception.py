@@ -6,14 +6,11 @@ NATS are brought up by tasks of the control plane first, each under a time limit
 
 from __future__ import annotations
 
-import os
-import socket
-import time
-from typing import Final
+from typing import Final, Protocol
 
 from services.router.admission.desk import Desk
 from services.router.admission.directory import Listener
-from services.router.admission.nonces import NONCE_ENTROPY_BYTES, encode_nonce
+from services.router.admission.nonces import encode_nonce
 from services.router.closed_ring import Closed, ClosedRing
 from services.router.newcomers import CONNECTION_TYPES, Newcomer, unsettled_note_text
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
@@ -42,6 +39,13 @@ class Layers:
 PLAIN: Final = Layers()
 
 
+class Detachable(Protocol):
+    """A connected socket, of which only one thing is wanted here."""
+
+    def detach(self) -> int:
+        """Gives the descriptor away."""
+
+
 class Reception:
     """Greets connections and hands them over."""
 
@@ -53,11 +57,9 @@ class Reception:
         self._desk = desk
         self._log = log
 
-    def newcomer(self, listener: Listener, ip: str, port: int) -> Newcomer:
-        """A connection gets its number and its challenge."""
-        nonce = b""
-        if self._desk.rules.directory.nonce_required:
-            nonce = encode_nonce(os.urandom(NONCE_ENTROPY_BYTES))
+    def newcomer(self, listener: Listener, ip: str, port: int, *, entropy: bytes, now_ns: int) -> Newcomer:
+        """A connection gets its number and, of `entropy`, its challenge. `now_ns` is wall-clock time."""
+        nonce = encode_nonce(entropy) if self._desk.rules.directory.nonce_required else b""
         newcomer = Newcomer(
             cid=self._engine.next_cid(),
             listener=listener,
@@ -65,7 +67,7 @@ class Reception:
             ip=ip,
             port=port,
             nonce=nonce,
-            started_ns=time.time_ns(),
+            started_ns=now_ns,
         )
         if self._log.debugs:
             self._log.debug(f"{newcomer.log_prefix} - Client connection created")
@@ -99,19 +101,25 @@ class Reception:
     def greeting(self, newcomer: Newcomer) -> bytes:
         """The first INFO."""
         template = self._desk.rules.templates[newcomer.listener]
-        return template.first(client_id=newcomer.cid, client_ip=newcomer.ip, nonce=newcomer.nonce)
+        return template.first(
+            client_id=newcomer.cid, client_ip=newcomer.ip, nonce=newcomer.nonce, inside_tls=newcomer.tls_first
+        )
 
-    def lost(self, newcomer: Newcomer, reason: CloseReason) -> None:
-        """A client went away, or was sent away, before the engine had it. It counts and is remembered all the same."""
+    def lost(self, newcomer: Newcomer, reason: CloseReason, *, now_ns: int) -> None:
+        """A client went away, or was sent away, before the engine had it. It counts and is remembered all the same.
+
+        `now_ns` is wall-clock time.
+        """
+        self._log.debug(f"{newcomer.log_prefix} - Client connection closed: {reason.text}")
         self._ring.add_unopened(
             Closed(
-                cid=newcomer.cid, account=None, reason=reason, stopped_ns=time.time_ns(),
+                cid=newcomer.cid, account=None, reason=reason, stopped_ns=now_ns,
                 note=unsettled_note_text(newcomer), subscriptions=[],
             )
         )  # fmt: skip
 
     def hand_over(
-        self, connection: socket.socket, newcomer: Newcomer, *, greeting: bytes, received: bytes = b"",
+        self, connection: Detachable, newcomer: Newcomer, *, greeting: bytes, received: bytes = b"",
         layers: Layers = PLAIN,
     ) -> None:  # fmt: skip
         """Gives the connection to the engine; above the limit of connections only to be told so."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 from services.router.admission.decision import effective_limits
@@ -22,11 +22,15 @@ from services.shared.wire.close_reasons import CloseReason
 
 
 class Reloader:
-    """One reload."""
+    """One reload. `pick` chooses so many of the connections, as `random.sample` does."""
 
-    __slots__ = ("_desk", "_engine", "_log", "_numbers", "_permits")
+    __slots__ = ("_desk", "_engine", "_log", "_numbers", "_permits", "_pick")
 
-    def __init__(self, *, engine: Forwarding, desk: Desk, numbers: AccountNumbers, log: Logger) -> None:
+    def __init__(
+        self, *, engine: Forwarding, desk: Desk, numbers: AccountNumbers,
+        pick: Callable[[Sequence[ConnectionView], int], Sequence[ConnectionView]], log: Logger,
+    ) -> None:  # fmt: skip
+        self._pick = pick
         self._engine = engine
         self._desk = desk
         self._numbers = numbers
@@ -80,7 +84,7 @@ class Reloader:
         surplus = len(views) - allowed
         if surplus <= 0:
             return
-        for view in random.sample(views, surplus):
+        for view in self._pick(views, surplus):
             self._engine.close(view.cid, CloseReason.MAXIMUM_CONNECTIONS_EXCEEDED, errors.MAXIMUM_CONNECTIONS_EXCEEDED)
         self._log.info(f"Closed {surplus} connections to fall within max_connections")
 

@@ -21,6 +21,11 @@ from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODU
 JETSTREAM_API_LEVEL: Final = 5
 
 
+def engine_greets(options: Options) -> bool:
+    """Whether nothing comes before INFO and NATS on the client listener, so that the engine accepts by itself."""
+    return options.tls is None and not options.proxy_protocol
+
+
 def compile_rules(
     options: Options, *, identity: Identity, ports: Mapping[str, int], synthetic_secret: str, git_commit: str
 ) -> Rules:

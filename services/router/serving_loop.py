@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable
 from functools import partial
 
@@ -15,6 +16,7 @@ from services.router.events_loop import EventSink, events_loop
 from services.router.farewell_loop import Farewell
 from services.router.foundation import Foundation, memory_bytes
 from services.router.inspection_loop import Inspection
+from services.router.own_traffic import OwnTraffic
 from services.router.reception import Reception
 from services.router.reload import Reloader
 from services.router.rib.limits import engine_limits
@@ -42,14 +44,16 @@ class Serving:
         self.desk.hand_checks_to(self._check_password)
         info = server_info(plan.options, plan.identity)
         messages = itertools.count(1)
+        self.own = OwnTraffic(engine=self.engine, log=self.log, options=plan.options.log)
         tracer = Tracer(
             engine=self.engine,
+            own=self.own,
             numbers=self.numbers,
             server=lambda now_ns: info.block(seq=next(messages), now_ns=now_ns),
         )
         self.inspection = Inspection(
-            plan, engine=self.engine, desk=self.desk, numbers=self.numbers, next_message=partial(next, messages),
-            log=self.log,
+            plan, engine=self.engine, own=self.own, desk=self.desk, numbers=self.numbers,
+            next_message=partial(next, messages), log=self.log,
         )  # fmt: skip
         self.reception = Reception(engine=self.engine, desk=self.desk, ring=self.inspection.ring, log=self.log)
         self.sink = EventSink(
@@ -107,8 +111,11 @@ class Serving:
             self.log.error(f"Failed to apply the new configuration: {error}")
             return
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
+        self.own.follow(options.log)
         self.engine.configure(engine_limits(options, memory_bytes=memory_bytes()))
-        Reloader(engine=self.engine, desk=self.desk, numbers=self.numbers, log=self.log).apply(rules)
+        Reloader(
+            engine=self.engine, desk=self.desk, numbers=self.numbers, pick=random.sample, log=self.log
+        ).apply(rules)  # fmt: skip
         self.doors.change(porters)
         self.inspection.follow(options, loaded_ns=loaded_ns)
 

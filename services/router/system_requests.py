@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from services.router.links_loop import is_link
+from services.router.own_traffic import OwnTraffic
 from services.router.rib.accounts import AccountNumbers
-from services.shared.engine.forwarding import Event, Forwarding
+from services.shared.engine.forwarding import Event
 from services.shared.telemetry.log import Logger
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ def requests_of(server_id: str) -> tuple[tuple[str, str], ...]:
 class SystemRequests:
     """Answers the requests that arrive. `load` makes the endpoints when the first one comes."""
 
-    __slots__ = ("_endpoints", "_engine", "_load", "_log", "_names", "_numbers", "_served", "_subjects")
+    __slots__ = ("_endpoints", "_load", "_log", "_names", "_numbers", "_own", "_served", "_subjects")
 
     def __init__(
-        self, engine: Forwarding, *, numbers: AccountNumbers, server_id: str, load: Callable[[], RouterEndpoints],
+        self, own: OwnTraffic, *, numbers: AccountNumbers, server_id: str, load: Callable[[], RouterEndpoints],
         log: Logger,
     ) -> None:  # fmt: skip
         self._log = log
-        self._engine = engine
+        self._own = own
         self._numbers = numbers
         self._served: set[int] = set()
         self._load = load
@@ -70,7 +71,7 @@ class SystemRequests:
     def listen(self, account: int) -> None:
         """Answers requests in this account from now on. The system account is the same until the next start."""
         for tag, (subject, _) in enumerate(self._subjects):
-            self._engine.subscribe(account=account, subject=subject.encode(), tag=tag)
+            self._own.subscribe(account=account, subject=subject, tag=tag)
 
     def serve(self, account: int, *, is_system: bool) -> None:
         """Answers what an account asks about itself, from now on."""
@@ -79,7 +80,7 @@ class SystemRequests:
         self._served.add(account)
         for at, (subject, _) in enumerate(OWN_REQUESTS[:1] if is_system else OWN_REQUESTS):
             tag = _OWN_TAGS + account * len(OWN_REQUESTS) + at
-            self._engine.subscribe(account=account, subject=subject.encode(), tag=tag)
+            self._own.subscribe(account=account, subject=subject, tag=tag)
 
     def take(self, event: Event) -> None:
         """Answers one request: a `deliver` event. Without a reply subject there is nobody to answer."""
@@ -91,10 +92,10 @@ class SystemRequests:
         except Exception as error:
             # Whoever only looks at a router must not be able to end it.
             self._log.error(f"A request failed, {self._name(tag)}: {type(error).__name__}: {error}")
-            self._engine.publish([(account, reply, b"", 0, FAILED)])
+            self._own.publish(account=account, subject=reply, body=FAILED)
             return
         if answer is not None:
-            self._engine.publish([(account, reply, b"", len(answer.headers), answer.headers + answer.body)])
+            self._own.publish(account=account, subject=reply, headers=answer.headers, body=answer.body)
 
     def _name(self, tag: int) -> str:
         return OWN_REQUESTS[(tag - _OWN_TAGS) % len(OWN_REQUESTS)][1] if tag >= _OWN_TAGS else self._names[tag]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
 from services.router.message_trace import Hop, TracedMessage, trace_event
+from services.router.own_traffic import OwnTraffic
 from services.router.rib.accounts import AccountNumbers
 from services.shared.engine.forwarding import Event, Forwarding
 
@@ -17,16 +17,19 @@ GZIP_HEADER = b"NATS/1.0\r\nContent-Encoding: gzip\r\n\r\n"
 class Tracer:
     """Turns what the engine noted about a traced message into the event its publisher asked for."""
 
-    __slots__ = ("_engine", "_numbers", "_server")
+    __slots__ = ("_engine", "_numbers", "_own", "_server")
 
-    def __init__(self, *, engine: Forwarding, numbers: AccountNumbers, server: Callable[[int], dict[str, Any]]) -> None:
+    def __init__(
+        self, *, engine: Forwarding, own: OwnTraffic, numbers: AccountNumbers, server: Callable[[int], dict[str, Any]]
+    ) -> None:
         """`server` gives the block about this server for a wall-clock time in nanoseconds."""
         self._engine = engine
+        self._own = own
         self._numbers = numbers
         self._server = server
 
-    def report(self, event: Event) -> None:
-        """Publishes the event for a `traced` event of the engine."""
+    def report(self, event: Event, *, now_ns: int) -> None:
+        """Publishes the event for a `traced` event of the engine. `now_ns` is wall-clock time."""
         _, cid, account, (destination, subject, mapped), header, size, zipped, receivers, unnamed = event
         message = TracedMessage(
             account=self._numbers.name(account),
@@ -46,7 +49,6 @@ class Tracer:
             ],
             unnamed=unnamed,
         )
-        now_ns = time.time_ns()
         body = trace_event(message, server=self._server(now_ns), now_ns=now_ns)
         headers = b""
         if zipped:
@@ -54,7 +56,7 @@ class Tracer:
             import gzip
 
             headers, body = GZIP_HEADER, gzip.compress(body)
-        self._engine.publish([(account, destination, b"", len(headers), headers + body)])
+        self._own.publish(account=account, subject=destination, headers=headers, body=body)
 
     def _name(self, cid: int) -> str:
         views = self._engine.connections(cid)

@@ -50,8 +50,12 @@ def ready_lines(options: Options, plan: NodePlan, *, addresses: Mapping[str, str
                 yield "WRN", "Websocket not configured with TLS. DO NOT USE IN PRODUCTION!"
         elif listener.name == NATS_LISTENER:
             yield "INF", f"Listening for client connections on {address}"
+            if options.proxy_protocol:
+                yield "INF", "PROXY protocol enabled for client connections"
             if options.tls is not None:
                 yield "INF", f"TLS {'available' if options.allow_non_tls else 'required'} for client connections"
+                if options.tls.handshake_first_delay_ns == 0:
+                    yield "WRN", 'Clients that are not using "TLS Handshake First" option will fail to connect'
     yield "INF", "Server is ready"
 
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from tests.conftest import Dial, StartServer
+from tests.kit import monitoring
 from tests.kit.eventually import eventually
 from tests.kit.rawclient import RawClient
 from tests.kit.servers import Server
@@ -84,4 +85,19 @@ async def test_write_deadline_cuts_a_stuck_receiver(shared_server: StartServer, 
         await publisher.publish("slow.deadline", body)
     await eventually(lambda: "WriteDeadline" in server.log_text(), what="the write deadline line in the log")
     await publisher.ping_pong()
+    await slow.aclose()
+
+
+async def test_producer_that_may_not_be_stalled_leaves_a_full_receiver_out(
+    shared_server: StartServer, login: Dial
+) -> None:
+    """Checklist 58."""
+    server = shared_server(CONFIG + "no_fast_producer_stall: true", monitoring=True)
+    slow, publisher = await slow_subscriber(server, "slow.out"), await login(server, headers=True, no_responders=True)
+    await publish_much(publisher, "slow.out", count=64)
+    await publisher.subscribe("answers")
+    await publisher.send(b"PUB slow.out answers 0\r\n\r\n")
+    assert (await publisher.expect_message()).header.startswith(b"NATS/1.0 503\r\n")
+    page = (await monitoring.get(server, "/varz")).json()
+    assert (page["slow_consumers"], page.get("stalled_clients", 0)) == (0, 0)
     await slow.aclose()

@@ -171,3 +171,24 @@ async def test_allow_non_tls_serves_a_client_that_never_says_connect(tls_server:
     c = await dial(tls_server(top="allow_non_tls: true"))
     await c.send(b"PING\r\n")
     await c.expect(b"PONG\r\n")
+
+
+@pytest.mark.parametrize("first", ["true", '"300ms"'])
+async def test_who_begins_with_tls_is_told_that_it_is_required(
+    tls_server: Dial, dial: Dial, authority: CertificateAuthority, first: str
+) -> None:
+    """Checklist 63."""
+    server = tls_server(f"handshake_first: {first}", top="allow_non_tls: true")
+    c = await dial(server, tls=authority.client_context(), tls_first=True)
+    assert (c.info["tls_required"], c.info["tls_available"]) == (True, True)
+    await c.connect(protocol=1)
+    assert "tls_required" not in c.info and c.info["tls_available"] is True
+
+
+async def test_who_waits_for_info_is_told_that_tls_is_available(
+    tls_server: Dial, dial: Dial, authority: CertificateAuthority
+) -> None:
+    """Checklist 63."""
+    c = await dial(tls_server('handshake_first: "300ms"', top="allow_non_tls: true"))
+    assert "tls_required" not in c.info and c.info["tls_available"] is True
+    await c.connect()

@@ -42,10 +42,11 @@ pub struct Lookups {
 }
 
 impl Account {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Without `remember_routes` only the route in use is kept.
+    pub(crate) fn new(seed: u64, remember_routes: bool) -> Self {
         Self {
             interest: Interest::new(seed),
-            routes: Routes::new(seed, ROUTES_BYTES_MAX),
+            routes: Routes::new(seed, if remember_routes { ROUTES_BYTES_MAX } else { 0 }),
             mappings: None,
             traffic: Traffic::default(),
             conns: 0,
@@ -54,6 +55,8 @@ impl Account {
     }
 
     pub(crate) fn lookups(&self) -> Lookups {
+        // One route in use is no memory.
+        let kept = usize::from(self.routes.remembers());
         let (fanout_max, fanout_total) =
             self.routes.fanouts().fold((0, 0), |(max, total), fanout| (fanout.max(max), total + fanout));
         Lookups {
@@ -62,9 +65,9 @@ impl Account {
             removes: self.interest.inserts() - self.interest.len() as u64,
             matches: self.routes.matches,
             hits: self.routes.hits,
-            remembered: self.routes.len(),
-            fanout_max,
-            fanout_total,
+            remembered: self.routes.len() * kept,
+            fanout_max: fanout_max * kept,
+            fanout_total: fanout_total * kept,
         }
     }
 }

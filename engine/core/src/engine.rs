@@ -58,6 +58,14 @@ pub struct Settings {
     pub sub_tokens_max: u32,
     /// Report protocol lines.
     pub trace: bool,
+    /// Of messages report the header block in place of the payload.
+    pub trace_headers: bool,
+    /// Bytes of a payload that are reported; 0 is as many as ever are.
+    pub trace_body_max: usize,
+    /// A client's message is not queued for a receiver that is nearly full, and the client need not rest.
+    pub no_stall: bool,
+    /// Remember the routes of subjects.
+    pub remember_routes: bool,
     /// Report every accepted connection.
     pub report_arrivals: bool,
     /// Most connections at a time.
@@ -74,6 +82,10 @@ impl Default for Settings {
             ping_max: 2,
             sub_tokens_max: 0,
             trace: false,
+            trace_headers: false,
+            trace_body_max: 0,
+            no_stall: false,
+            remember_routes: true,
             report_arrivals: false,
             conns_max: 65_536,
         }
@@ -185,7 +197,7 @@ impl Engine {
     /// Makes sure that accounts up to number `account` exist, and replaces its mappings.
     pub fn install_account(&mut self, account: u32, mappings: Option<Arc<Mappings>>) {
         while self.accounts.len() <= account as usize {
-            self.accounts.push(Account::new(self.seed ^ self.accounts.len() as u64));
+            self.accounts.push(Account::new(self.seed ^ self.accounts.len() as u64, self.settings.remember_routes));
         }
         if let Some(entry) = self.accounts.get_mut(account as usize) {
             entry.mappings = mappings.filter(|m| !m.is_empty());

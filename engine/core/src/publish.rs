@@ -5,7 +5,7 @@
 
 use crate::codec::client::Publish;
 use crate::conn::{Conn, Kind, Sub};
-use crate::engine::{touch, Engine, YIELD_BYTES, YIELD_TOTAL_BYTES};
+use crate::engine::{touch, Engine, Settings, YIELD_BYTES, YIELD_TOTAL_BYTES};
 use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events, Violation};
 use crate::fib::{QueueRoute, Route, Target};
@@ -14,6 +14,7 @@ use crate::msgtrace::{trace_request, Tracing};
 use crate::outbuf::BORROW_MIN;
 use crate::slab::Slab;
 use crate::subject;
+use crate::trace::{traced_body, traced_line};
 
 /// Bytes that may wait for another process of this node. It asks for what it gets, so it is not held to the limit of
 /// clients, which the largest answers to monitoring would exceed.
@@ -23,6 +24,7 @@ pub(crate) const LINK_PENDING_MAX: usize = 256 << 20;
 struct Message<'a> {
     from: u32,
     from_cid: u64,
+    from_client: bool,
     echo: bool,
     account: u32,
     subject: &'a [u8],
@@ -46,8 +48,7 @@ struct Outlet<'a> {
     spent: &'a mut Vec<u32>,
     events: &'a mut Events,
     memory: &'a mut Vec<Vec<u8>>,
-    pending_max: usize,
-    trace: bool,
+    settings: &'a Settings,
     stall: bool,
     full: bool,
     fresh_bytes: usize,
@@ -219,6 +220,7 @@ impl Engine {
         let message = Message {
             from: slot,
             from_cid: conn.admission.cid,
+            from_client: conn.kind == Kind::Client,
             echo: conn.admission.wishes.echo,
             account: conn.admission.account,
             subject,
@@ -252,8 +254,7 @@ impl Engine {
             spent,
             events,
             memory,
-            pending_max: settings.pending_max,
-            trace: settings.trace,
+            settings,
             stall: self.stall,
             full: self.full,
             fresh_bytes: self.fresh_bytes,
@@ -331,6 +332,7 @@ impl Engine {
         let message = Message {
             from,
             from_cid: 0,
+            from_client: false,
             echo: false,
             account,
             subject,
@@ -439,6 +441,14 @@ impl Outlet<'_> {
             self.report(message, target.sub);
             return true;
         }
+        // Who publishes does not rest, so who does not keep up does without.
+        if self.settings.no_stall
+            && message.from_client
+            && conn.kind == Kind::Client
+            && is_nearly_full(conn.pending(), self.settings.pending_max)
+        {
+            return false;
+        }
         if conn.out.is_bare() {
             if let Some(memory) = self.memory.pop() {
                 conn.out.give_memory(memory);
@@ -478,22 +488,22 @@ impl Outlet<'_> {
             }
         }
         touch(self.touched, conn, target.conn);
-        if self.trace {
-            let line = [prefix.get(1..).unwrap_or(&[]), message.reply, b" ", message.sizes].concat();
-            self.events.push(Event::Trace { cid: conn.admission.cid, inbound: false, line: line.into(), body: None });
+        if self.settings.trace {
+            self.events.push(trace_delivery(self.settings, message, conn, prefix));
         }
+        let pending_max = self.settings.pending_max;
         let pending = conn.pending();
-        if pending > YIELD_BYTES.min(self.pending_max / 2) {
+        if pending > YIELD_BYTES.min(pending_max / 2) {
             // What a slow receiver has had waiting for longer is no reason to flush all others more often.
             let old = conn.stuck_pending + conn.lent;
-            self.full |= pending - old.min(pending) > YIELD_BYTES.min(self.pending_max / 2);
+            self.full |= pending - old.min(pending) > YIELD_BYTES.min(pending_max / 2);
             if conn.kind == Kind::Link && pending <= LINK_PENDING_MAX {
                 return true;
             }
-            if pending > self.pending_max {
+            if pending > pending_max {
                 self.doomed.push((target.conn, CloseReason::SlowConsumerPendingBytes));
-            } else if pending > self.pending_max / 4 * 3 {
-                self.stall = true;
+            } else if is_nearly_full(pending, pending_max) {
+                self.stall |= !self.settings.no_stall;
             }
         }
         true
@@ -514,6 +524,12 @@ impl Outlet<'_> {
     }
 }
 
+/// A receiver with so much waiting makes who publishes to it rest.
+#[inline]
+fn is_nearly_full(pending: usize, pending_max: usize) -> bool {
+    pending > pending_max / 4 * 3
+}
+
 #[inline]
 fn denies(conn: &Conn, sub: &Sub, subject: &[u8]) -> bool {
     conn.admission.permit.as_ref().is_some_and(|permit| permit.denies_delivery(subject, sub.queue.as_deref()))
@@ -524,6 +540,30 @@ fn push_rest(conn: &mut Conn, message: &Message<'_>) {
     match message.borrow_at {
         Some(at) => conn.out.push_borrowed(at, message.tail.len()),
         None => conn.out.push(message.tail),
+    }
+}
+
+/// What the log shows of a delivery: the line and the payload as this receiver gets them.
+#[cold]
+fn trace_delivery(settings: &Settings, message: &Message<'_>, conn: &Conn, prefix: &[u8]) -> Event {
+    let plain = prefix.get(1..).unwrap_or(&[]);
+    let header_bytes = message.header_bytes.filter(|&bytes| bytes > 0);
+    let (start, sizes, header_bytes, body) = match (message.header_bytes, header_bytes) {
+        (Some(_), Some(_)) if conn.admission.wishes.headers => {
+            (prefix, message.sizes.to_vec(), header_bytes, message.body)
+        }
+        (Some(bytes), _) => {
+            let body = message.body.get(bytes..).unwrap_or(&[]);
+            (plain, body.len().to_string().into_bytes(), None, body)
+        }
+        _ => (plain, message.sizes.to_vec(), None, message.body),
+    };
+    let separator: &[u8] = if message.reply.is_empty() { b"" } else { b" " };
+    Event::Trace {
+        cid: conn.admission.cid,
+        inbound: false,
+        line: traced_line([start, message.reply, separator, &sizes].concat()),
+        body: traced_body(settings, header_bytes, body),
     }
 }
 

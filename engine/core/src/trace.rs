@@ -1,31 +1,67 @@
 //! Protocol lines for the log, while tracing is on (reference: operations 5.5). Off, it costs one test of a flag.
 
 use crate::codec::client::Frame;
-use crate::engine::{Engine, TRACE_BYTES_MAX};
+use crate::engine::{Engine, Settings, TRACE_BYTES_MAX};
 use crate::event::Event;
+
+/// The empty line after a header block, which no log shows.
+const BLOCK_END_BYTES: usize = 4;
+const CUT: &[u8] = b"...";
 
 impl Engine {
     pub(crate) fn trace_in(&mut self, slot: u32, frame: &Frame<'_>) {
-        let (line, body) = describe(frame);
+        let Some(line) = describe(frame) else { return };
+        let body = match frame {
+            Frame::Publish(p) => traced_body(&self.settings, p.header_bytes, p.body),
+            _ => None,
+        };
         self.push_trace(slot, true, line, body);
     }
 
-    /// `bytes` are protocol lines that were queued for the connection.
+    /// `bytes` are protocol lines that were queued for the connection. INFO and statuses do not stand in the log.
     pub(crate) fn trace_out(&mut self, slot: u32, bytes: &[u8]) {
         let line = bytes.split(|&b| b == b'\r').next().unwrap_or(&[]);
-        self.push_trace(slot, false, line.to_vec(), None);
+        let line = match line.strip_prefix(b"-ERR '").and_then(|text| text.strip_suffix(b"'")) {
+            Some(text) => [b"-ERR ", text].concat(),
+            None if line.starts_with(b"INFO ") || line.starts_with(b"HMSG ") => return,
+            None => line.strip_prefix(b"+").unwrap_or(line).to_vec(),
+        };
+        self.push_trace(slot, false, line, None);
     }
 
-    fn push_trace(&mut self, slot: u32, inbound: bool, mut line: Vec<u8>, body: Option<&[u8]>) {
+    fn push_trace(&mut self, slot: u32, inbound: bool, line: Vec<u8>, body: Option<Box<[u8]>>) {
         let Some(conn) = self.conns.get(slot).filter(|conn| conn.admission.cid != 0) else { return };
-        line.truncate(TRACE_BYTES_MAX);
-        let body = body.map(|b| b.get(..b.len().min(TRACE_BYTES_MAX)).unwrap_or(&[]).into());
-        self.events.push(Event::Trace { cid: conn.admission.cid, inbound, line: line.into(), body });
+        self.events.push(Event::Trace { cid: conn.admission.cid, inbound, line: traced_line(line), body });
     }
 }
 
-fn describe<'a>(frame: &Frame<'a>) -> (Vec<u8>, Option<&'a [u8]>) {
-    match frame {
+/// A line that is not too long to be reported.
+pub(crate) fn traced_line(mut line: Vec<u8>) -> Box<[u8]> {
+    line.truncate(TRACE_BYTES_MAX);
+    line.into()
+}
+
+/// What is reported of the body of a message: of a long payload the beginning, or only the header block.
+pub(crate) fn traced_body(settings: &Settings, header_bytes: Option<usize>, body: &[u8]) -> Option<Box<[u8]>> {
+    let shown = match (settings.trace_headers, header_bytes) {
+        (true, Some(bytes)) => body.get(..bytes.checked_sub(BLOCK_END_BYTES)?)?,
+        (true, None) => return None,
+        (false, _) => body,
+    };
+    if shown.is_empty() {
+        return None;
+    }
+    let most =
+        if settings.trace_body_max == 0 { TRACE_BYTES_MAX } else { settings.trace_body_max.min(TRACE_BYTES_MAX) };
+    match shown.get(..most).filter(|start| start.len() < shown.len()) {
+        Some(start) => Some([start, CUT].concat().into()),
+        None => Some(shown.into()),
+    }
+}
+
+/// The line as the log shows it, for those that it shows.
+fn describe(frame: &Frame<'_>) -> Option<Vec<u8>> {
+    Some(match frame {
         Frame::Publish(p) => {
             let verb: &[u8] = if p.header_bytes.is_some() { b"HPUB" } else { b"PUB" };
             let mut parts = vec![verb, p.subject];
@@ -33,22 +69,56 @@ fn describe<'a>(frame: &Frame<'a>) -> (Vec<u8>, Option<&'a [u8]>) {
                 parts.push(p.reply);
             }
             parts.push(p.sizes);
-            (parts.join(&b' '), Some(p.body))
+            parts.join(&b' ')
         }
         Frame::Subscribe { subject, queue, sid } => {
             let mut parts = vec![&b"SUB"[..], subject];
             parts.extend(queue);
             parts.push(sid);
-            (parts.join(&b' '), None)
+            parts.join(&b' ')
         }
-        Frame::Unsubscribe { sid, max: 0 } => ([b"UNSUB", *sid].join(&b' '), None),
-        Frame::Unsubscribe { sid, max } => ([b"UNSUB", *sid, max.to_string().as_bytes()].join(&b' '), None),
-        Frame::Ping => (b"PING".to_vec(), None),
-        Frame::Pong => (b"PONG".to_vec(), None),
+        Frame::Unsubscribe { sid, max: 0 } => [b"UNSUB", *sid].join(&b' '),
+        Frame::Unsubscribe { sid, max } => [b"UNSUB", *sid, max.to_string().as_bytes()].join(&b' '),
+        Frame::Ping => b"PING".to_vec(),
+        Frame::Pong => b"PONG".to_vec(),
+        Frame::Err(text) => [b"-ERR", *text].join(&b' '),
         // The control plane traces CONNECT itself, with secrets taken out.
-        Frame::Connect(_) => (b"CONNECT".to_vec(), None),
-        Frame::Info(json) => ([b"INFO", *json].join(&b' '), None),
-        Frame::Ok => (b"+OK".to_vec(), None),
-        Frame::Err(text) => ([b"-ERR", *text].join(&b' '), None),
+        Frame::Connect(_) | Frame::Info(_) | Frame::Ok => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn expect(settings: &Settings, header_bytes: Option<usize>, body: &[u8], want: Option<&[u8]>) {
+        assert_eq!(traced_body(settings, header_bytes, body).as_deref(), want);
+    }
+
+    #[test]
+    fn a_payload_is_cut_and_says_so() {
+        let settings = Settings { trace_body_max: 4, ..Settings::default() };
+        expect(&settings, None, b"hello", Some(b"hell..."));
+        expect(&settings, None, b"hell", Some(b"hell"));
+        expect(&settings, None, b"", None);
+        expect(&settings, Some(12), b"NATS/1.0\r\n\r\n", Some(b"NATS..."));
+    }
+
+    #[test]
+    fn without_a_limit_much_is_shown_but_not_everything() {
+        let long = vec![b'x'; TRACE_BYTES_MAX + 1];
+        let shown = traced_body(&Settings::default(), None, &long).map(|shown| shown.len());
+        assert_eq!(shown, Some(TRACE_BYTES_MAX + CUT.len()));
+        expect(&Settings::default(), None, b"hello", Some(b"hello"));
+    }
+
+    #[test]
+    fn headers_stand_for_the_payload() {
+        let settings = Settings { trace_headers: true, ..Settings::default() };
+        expect(&settings, Some(18), b"NATS/1.0\r\nA: b\r\n\r\npayload", Some(b"NATS/1.0\r\nA: b\r\n"[..14].into()));
+        expect(&settings, None, b"payload", None);
+        expect(&settings, Some(0), b"payload", None);
+        expect(&settings, Some(99), b"short", None);
     }
 }

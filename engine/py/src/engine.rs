@@ -42,6 +42,10 @@ pub(crate) struct Limits {
     ping_max: u32,
     sub_tokens_max: u32,
     trace: bool,
+    trace_headers: bool,
+    trace_body_max: usize,
+    no_stall: bool,
+    remember_routes: bool,
     report_arrivals: bool,
     conns_max: u64,
 }
@@ -56,6 +60,10 @@ impl From<Limits> for Settings {
             ping_max: l.ping_max,
             sub_tokens_max: l.sub_tokens_max,
             trace: l.trace,
+            trace_headers: l.trace_headers,
+            trace_body_max: l.trace_body_max,
+            no_stall: l.no_stall,
+            remember_routes: l.remember_routes,
             report_arrivals: l.report_arrivals,
             conns_max: l.conns_max,
         }

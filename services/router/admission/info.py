@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from services.shared.records.record import record
+from services.shared.records.record import record, replace
 
 CLIENT_PROTOCOL: Final = 1
 _ENDING: Final = b"} \r\n"
@@ -51,12 +51,15 @@ class ServerInfo:
 class InfoTemplate:
     """One listener's INFO with the shared parts rendered. Made anew whenever something of `server` changes."""
 
-    __slots__ = ("_after_nonce", "_after_payload", "_first_head", "_last", "_later_head")
+    __slots__ = ("_after_nonce", "_after_payload", "_first_head", "_inside_tls_head", "_last", "_later_head")
 
     def __init__(self, server: ServerInfo) -> None:
         later_head = _head(server, auth_required=server.auth_required)
-        first_head = _head(server, auth_required=server.auth_advertised)
-        self._first_head = first_head + b"%d" % server.max_payload_bytes
+        payload_max = b"%d" % server.max_payload_bytes
+        self._first_head = _head(server, auth_required=server.auth_advertised) + payload_max
+        # Where TLS is a choice, who begins with it is told that it is required; later INFOs do not say so.
+        inside = replace(server, tls_required=server.tls_required or server.tls_available)
+        self._inside_tls_head = _head(inside, auth_required=server.auth_advertised) + payload_max
         self._later_head = later_head
         self._after_payload = _flag("jetstream", server.jetstream) + b',"client_id":'
         urls = _texts("connect_urls", server.connect_urls)
@@ -64,11 +67,14 @@ class InfoTemplate:
         level = b',"api_lvl":%d' % server.api_level if server.api_level else b""
         self._last = level + _text("xkey", server.xkey) + _ENDING
 
-    def first(self, *, client_id: int, client_ip: str, nonce: bytes = b"") -> bytes:
-        """The INFO that greets a connection. An empty `client_ip` or `nonce` is left out."""
+    def first(self, *, client_id: int, client_ip: str, nonce: bytes = b"", inside_tls: bool = False) -> bytes:
+        """The INFO that greets a connection, `inside_tls` where the handshake came first.
+
+        An empty `client_ip` or `nonce` is left out.
+        """
         return b"".join(
             (
-                self._first_head,
+                self._inside_tls_head if inside_tls else self._first_head,
                 self._after_payload,
                 _connection_members(client_id=client_id, client_ip=client_ip, nonce=nonce),
                 self._after_nonce,

@@ -11,6 +11,8 @@ from typing import Final, TypeAlias, assert_never
 
 import trio
 
+from services.router.admission.proxy_header import Source
+from services.router.admission.proxy_header_loop import unwrap
 from services.router.admission.tls_mode import Progress, Step, TlsMode, next_step
 from services.router.admission.tls_rate import HandshakeRate
 from services.shared.records.record import record, replace
@@ -42,17 +44,22 @@ class TlsEntrance:
 
 @record
 class Secured:
-    """The handshake is done. `greeted`: INFO went out in clear before it; otherwise it is still owed, inside TLS."""
+    """The handshake is done. `greeted`: INFO went out in clear before it; otherwise it is still owed, inside TLS.
+
+    `source` is whom a PROXY header named.
+    """
 
     session: TlsSession
     greeted: bool
+    source: Source | None = None
 
 
 @record
 class InClear:
-    """The client chose to go on without TLS; INFO was sent, and `received` came after it."""
+    """The client goes on without TLS; INFO was sent, and `received` came after it. `source` as with `Secured`."""
 
     received: bytes
+    source: Source | None = None
 
 
 @record
@@ -72,11 +79,12 @@ async def open_tls(
 ) -> Opening:
     """Brings a fresh connection through INFO and handshake, in the order of its listener (wire protocol 1.16).
 
-    `now_ns` is the clock of the rate limit. Errors of the socket are outcomes, never raised.
+    `now_ns` is the clock of the rate limit. Errors of the socket are outcomes, except within a PROXY header: there they
+    and ProxyHeaderError are raised.
     """
     stream = trio.socket.from_stdlib_socket(connection)
     timeout_s = entrance.timeout_ns / 1e9
-    progress = Progress()
+    progress, source = Progress(), None
     while True:
         match next_step(entrance.mode, progress):
             case Step.GREET:
@@ -89,12 +97,16 @@ async def open_tls(
             case Step.AWAIT_CHOICE:
                 received = await _first_bytes(stream, within_s=timeout_s)
                 progress = replace(progress, waited_for_choice=True, received=received)
+            case Step.UNWRAP:
+                unwrapped = await unwrap(stream, received=progress.received)
+                progress, source = replace(progress, unwrapped=True, received=unwrapped.rest), unwrapped.source
             case Step.STAY_CLEAR:
-                return InClear(received=progress.received)
+                return InClear(received=progress.received, source=source)
             case Step.SHAKE_HANDS:
                 if entrance.rate is not None and not entrance.rate.allow(now_ns=now_ns()):
                     return await _throttled(stream, within_s=timeout_s)
-                return await _secure(stream, entrance, progress)
+                opening = await _secure(stream, entrance, progress)
+                return replace(opening, source=source) if isinstance(opening, Secured) else opening
             case unreachable:
                 assert_never(unreachable)
 

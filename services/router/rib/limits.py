@@ -21,6 +21,10 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
         "ping_max": options.ping_max,
         "sub_tokens_max": options.max_sub_tokens,
         "trace": options.log.trace,
+        "trace_headers": options.log.trace_headers,
+        "trace_body_max": max(options.log.max_traced_msg_len, 0),
+        "no_stall": options.no_fast_producer_stall,
+        "remember_routes": not options.no_sublist_cache,
         "report_arrivals": options.log.debug,
         "conns_max": max(options.max_connections, 0),
     }

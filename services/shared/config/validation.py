@@ -96,22 +96,29 @@ def _check_websocket(websocket: WebsocketOptions, options: Options) -> None:
 
 
 def _check_origin(origin: str) -> None:
-    """An origin must be an absolute URL, or at least an absolute path."""
+    """An origin must be an absolute URL with scheme http or https."""
     scheme, separator, rest = origin.partition("://")
     authority = rest.partition("/")[0]
     reason = ""
     if not origin:
         reason = "empty url"
-    elif not origin.startswith("/") and not (separator and scheme.isascii() and scheme.isalnum()):
+    elif origin != "*" and not origin.startswith("/") and not (separator and scheme.isascii() and scheme.isalnum()):
         reason = "invalid URI for request"
     elif " " in authority:
         reason = 'invalid character " " in host name'
+    elif authority.startswith("[") and "]" not in authority:
+        reason = "missing ']' in host"
     elif (
         (port := authority.rpartition(":")[2]) != authority and not port.endswith("]") and port and not port.isdecimal()
     ):
         reason = f"invalid port {quote(':' + port)} after host"
     if reason:
         raise ValidationError(f"unable to parse allowed origin: parse {quote(origin)}: {reason}")
+    unfit = f"unable to parse allowed origin {quote(origin)}"
+    if scheme.lower() not in ("http", "https") or not separator:
+        raise ValidationError(f"{unfit}: allowed origins must be absolute URLs with http or https scheme")
+    if not authority:
+        raise ValidationError(f"{unfit}: host is required")
 
 
 def _check_header(header: str, value: str) -> None:

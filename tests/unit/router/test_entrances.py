@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from services.router.foundation import lay_foundation, role_log
+from services.router.foundation import ENTROPY_BYTES, lay_foundation, role_log
 from services.router.serving_loop import Serving
 from services.shared.config.options import Options, TlsCertificate, TlsOptions, WebsocketOptions
 from services.shared.records.record import replace
@@ -47,7 +47,7 @@ class Running:
             role="router", options=options, identity=IDENTITY, sockets=sockets, ports=self.ports,
             node_pid=os.getpid(), started_ns=0,
         )  # fmt: skip
-        self.router = Serving(plan, None, lay_foundation(plan, role_log(plan, None)))
+        self.router = Serving(plan, None, lay_foundation(plan, role_log(plan, None), entropy=os.urandom(ENTROPY_BYTES)))
         self.router.log._emit = lambda level, text: self._logged.send_nowait((level, text))
 
     async def next_log(self) -> tuple[str, str]:

@@ -107,6 +107,11 @@ impl Routes {
         self.by_subject.len()
     }
 
+    /// False when only the route in use is kept.
+    pub fn remembers(&self) -> bool {
+        self.bytes_max > 0
+    }
+
     /// True when nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.by_subject.is_empty()

@@ -55,7 +55,7 @@ def _with_tls(block: str) -> Options:
         ("max_control_line: 1kb, max_payload: 2MB", {"max_control_line_bytes": 1024, "max_payload_bytes": 2**21}),
         ("max_pending: 0, max_closed_clients: 5", {"max_closed_clients": 5}),
         ('ping_interval: "1m", ping_max: 3', {"ping_interval_ns": 60 * SECOND_NS, "ping_max": 3}),
-        ("write_deadline: 2s, write_timeout: retry", {"write_deadline_ns": 2 * SECOND_NS, "write_timeout": "retry"}),
+        ("write_deadline: 2s, write_timeout: close", {"write_deadline_ns": 2 * SECOND_NS, "write_timeout": "close"}),
         ('lame_duck_duration: "30s"', {"lame_duck_duration_ns": 30 * SECOND_NS}),
         ("lame_duck_grace_period: 3s", {"lame_duck_grace_ns": 3 * SECOND_NS}),
         ("lame_duck_grace_period: 0s", {}),

@@ -22,7 +22,7 @@ WEBSOCKET = "websocket {port: 1, no_tls: true, %s}"
         "accounts {A {}}, system_account: A",
         'system_account: "$G"',
         "websocket {no_tls: false}",
-        WEBSOCKET % 'allowed_origins: ["http://x", "https://x:1/y", "/z", "http://[::1]:5"], headers {Date: x}',
+        WEBSOCKET % 'allowed_origins: ["http://x", "https://x:1/y", "HTTP://z", "http://[::1]:5"], headers {Date: x}',
         "client_advertise: h, port: 65535",
         'client_advertise: "h:5"',
         "max_payload: 5, max_pending: 5",
@@ -75,6 +75,19 @@ def test_sound_options_pass(text: str) -> None:
         (
             WEBSOCKET % 'origin: "http://a b"',
             'unable to parse allowed origin: parse "http://a b": invalid character " " in host name',
+        ),
+        (
+            WEBSOCKET % 'origin: "http://[::1"',
+            "unable to parse allowed origin: parse \"http://[::1\": missing ']' in host",
+        ),
+        (WEBSOCKET % 'origin: "http://"', 'unable to parse allowed origin "http://": host is required'),
+        *(
+            (
+                WEBSOCKET % f'origin: "{origin}"',
+                f'unable to parse allowed origin "{origin}": '
+                "allowed origins must be absolute URLs with http or https scheme",
+            )
+            for origin in ("/z", "//x", "ftp://x", "file:///x", "*")
         ),
         (
             'client_advertise: "x:y"',
