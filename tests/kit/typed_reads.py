@@ -13,7 +13,7 @@ from mypy import build, nodes, types
 from mypy.modulefinder import BuildSource
 from mypy.options import Options
 
-REFERENCES = {"info", "node", "type"}
+REFERENCES = {"info", "node", "type", "setter"}
 """Members of a syntax tree's node that lead away from the tree."""
 
 

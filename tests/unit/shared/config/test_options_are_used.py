@@ -6,7 +6,6 @@ reason; a row that is not needed any more fails.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from services.shared.config.options import Options
 from services.shared.config.overrides import FlagOverrides, apply_flags
 from services.shared.config.unsupported import UNSUPPORTED
 from services.shared.config.unsupported_flags import UNSUPPORTED_FLAGS
+from services.shared.records.record import fields
 from tests.kit.typed_reads import reads_of
 
 SERVICES = Path(__file__).resolve().parents[4] / "services"
@@ -56,7 +56,7 @@ def unread() -> frozenset[str]:
     return frozenset(
         f"{record.__name__}.{field.name}"
         for record in records()
-        for field in dataclasses.fields(record)
+        for field in fields(record)
         if all(
             module.startswith(NOT_ACTING)
             for module in reads.get((f"{record.__module__}.{record.__name__}", field.name), ())
