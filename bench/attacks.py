@@ -1,6 +1,6 @@
 """Clients that behave badly, one kind at a time, for as long as they are told.
 
-    python -m bench.attacks NAME HOST PORT SECONDS [CONNECTIONS]
+    python -m bench.attacks NAME HOST PORT SECONDS [CONNECTIONS [PAUSE]]
 
 Each runs in one thread with plain sockets. They are meant to cost the server work, not to be fast themselves.
 """
@@ -25,7 +25,8 @@ RECEIVE_BYTES: Final = 1 << 16
 class Attack:
     """`connections` of them send `opening` and then pieces made by `piece` for ever, again after they were cut.
 
-    With `reads` what the server says is read; `pause_s` is waited between two pieces of the same connection.
+    With `reads` what the server says is read; `pause_s` is waited between two pieces of the same connection,
+    and before it is opened again.
     """
 
     connections: int
@@ -99,6 +100,7 @@ class Attacker:
 
     def _open(self) -> None:
         self._waiting = self._attack.opening
+        self._is_open = True
         self.due_s = 0.0
         self._socket = socket.socket()
         self._socket.setblocking(False)
@@ -120,7 +122,11 @@ class Attacker:
         except OSError:
             self._selector.unregister(self._socket)
             self._socket.close()
-            self._open()
+            if self._attack.pause_s:
+                self._is_open = False
+                self.due_s = time.monotonic() + self._attack.pause_s
+            else:
+                self._open()
 
     def _write(self) -> None:
         if not self._waiting:
@@ -134,8 +140,12 @@ class Attacker:
 
     def wake(self, now_s: float) -> None:
         """Goes on after a pause."""
-        if self.due_s and self.due_s <= now_s:
-            self.due_s = 0.0
+        if not self.due_s or self.due_s > now_s:
+            return
+        self.due_s = 0.0
+        if not self._is_open:
+            self._open()
+        else:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.modify(self._socket, self._interest(), self)
 
@@ -146,7 +156,7 @@ def run(attack: Attack, address: tuple[str, int], seconds: float) -> None:
     attackers = [Attacker(attack, address, selector) for _ in range(attack.connections)]
     end_s = time.monotonic() + seconds
     while (now_s := time.monotonic()) < end_s:
-        for key, ready in selector.select(0.05):
+        for key, ready in selector.select(min(attack.pause_s, 0.05) or 0.05):
             key.data.act(ready)
         if attack.pause_s:
             for attacker in attackers:
@@ -154,6 +164,10 @@ def run(attack: Attack, address: tuple[str, int], seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    name, host, port, seconds, *connections = sys.argv[1:]
+    name, host, port, seconds, *shape = sys.argv[1:]
     chosen = ATTACKS[name]
-    run(replace(chosen, connections=int(connections[0])) if connections else chosen, (host, int(port)), float(seconds))
+    if shape:
+        chosen = replace(chosen, connections=int(shape[0]))
+    if shape[1:]:
+        chosen = replace(chosen, pause_s=float(shape[1]))
+    run(chosen, (host, int(port)), float(seconds))

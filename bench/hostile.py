@@ -1,6 +1,7 @@
 """What an attack costs a neighbour: requests and replies beside each kind of attack, and undisturbed.
 
-    .venv/bin/python -m bench.hostile [--server ours|theirs] [--attack NAME ...] [--connections N] [--seconds S]
+    .venv/bin/python -m bench.hostile [--server ours|theirs] [--attack NAME ...] [--connections N [--pause S]]
+                                     [--seconds S]
 
 Prints the p50 and p99 of the round trip, undisturbed and during the attack, their factor, and how far the server's memory
 grew. Attack, load generator and server share the processors of this machine; on a small one that alone costs something,
@@ -15,6 +16,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,22 +48,20 @@ def resident_bytes(server: Server) -> int:
     return sum(pages) * resource.getpagesize()
 
 
-def attacker(name: str, server: Server, seconds: float, connections: int | None) -> subprocess.Popen[bytes]:
+def attacker(name: str, server: Server, seconds: float, shape: Sequence[str]) -> subprocess.Popen[bytes]:
     """The process that attacks for so long."""
     if name == BUSY:
         return subprocess.Popen([sys.executable, "-c", _BUSY_PROGRAM, str(seconds)])
     command = [sys.executable, "-m", "bench.attacks", name, HOST, str(server.load_port), str(seconds)]
-    if connections is not None:
-        command.append(str(connections))
-    return subprocess.Popen(command, cwd=REPOSITORY)
+    return subprocess.Popen([*command, *shape], cwd=REPOSITORY)
 
 
-def compare(name: str, launch: Launch, generator: Path, seconds: float, connections: int | None) -> str:
+def compare(name: str, launch: Launch, generator: Path, seconds: float, shape: Sequence[str]) -> str:
     """One row of the table."""
     with Server(launch, "tcp") as server:
         quiet = measure(generator, server, seconds)
         before = resident_bytes(server)
-        attacking = attacker(name, server, seconds + 2 * _START_SECONDS, connections)
+        attacking = attacker(name, server, seconds + 2 * _START_SECONDS, shape)
         try:
             measure(generator, server, _START_SECONDS)
             disturbed = measure(generator, server, seconds)
@@ -81,8 +81,14 @@ def main() -> None:
     parser.add_argument("--server", choices=["ours", "theirs"], default="ours")
     parser.add_argument("--attack", nargs="*", default=[BUSY, *ATTACKS])
     parser.add_argument("--connections", type=int, help="how many attack at a time, instead of what each attack has")
+    parser.add_argument(
+        "--pause", type=float, help="seconds that each of them rests between two pieces (needs --connections)"
+    )
     parser.add_argument("--seconds", type=float, default=3.0)
     arguments = parser.parse_args()
+    if arguments.pause is not None and arguments.connections is None:
+        parser.error("--pause needs --connections")
+    shape = [str(value) for value in (arguments.connections, arguments.pause) if value is not None]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_DESCRIPTORS, hard), hard))
     generator = load_generator()
@@ -92,7 +98,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.attack:
             launch = Launch(label=arguments.server, command=command, folder=Path(folder))
-            print(compare(name, launch, generator, arguments.seconds, arguments.connections), flush=True)
+            print(compare(name, launch, generator, arguments.seconds, shape), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ use natsfleet_core::errors::CloseReason;
 
 use crate::blocks::Input;
 use crate::io::Phase;
-use crate::pace::{DRAIN_NS, DRAIN_STEP_BYTES, DRAIN_STEP_NS, FINISH_NS};
+use crate::pace::{DRAIN_NS, FINISH_NS};
 use crate::poll::{discard, shut_write};
 use crate::run::Run;
 
@@ -41,15 +41,13 @@ impl Run {
         }
     }
 
-    /// Our side is shut. What the peer still says is thrown away now and then, so that closing does not reset what it has
-    /// still to read.
+    /// Our side is shut, and the peer has a moment to read and to end its own. What it still says is not read meanwhile:
+    /// that would only ask for more.
     fn begin_to_drain(&mut self, slot: u32) {
-        let now_ns = self.now_ns;
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         io.phase = Phase::Draining;
         io.resting = false;
         io.partial = Vec::new();
-        io.drain_until_ns = now_ns + DRAIN_NS;
         shut_write(io.raw());
         let watched = if io.unwatched {
             self.poll.add_for_end(io.raw(), u64::from(slot))
@@ -57,26 +55,14 @@ impl Run {
             self.poll.change_for_end(io.raw(), u64::from(slot))
         };
         match watched {
-            Ok(()) => self.set_timer(slot, DRAIN_STEP_NS),
+            Ok(()) => self.set_timer(slot, DRAIN_NS),
             Err(_) => self.end(slot),
         }
     }
 
-    /// Throws away what has come, until the peer ends the stream, has said too much or takes too long.
-    pub(crate) fn drain(&mut self, slot: u32) {
-        let now_ns = self.now_ns;
-        let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        let at_most = io.drain_left.min(DRAIN_STEP_BYTES);
-        match discard(io.raw(), &mut self.scratch[..at_most]) {
-            Ok(count) if count > 0 && count < io.drain_left => io.drain_left -= count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && now_ns < io.drain_until_ns => {}
-            _ => return self.end(slot),
-        }
-        self.set_timer(slot, DRAIN_STEP_NS);
-    }
-
-    /// The peer has ended the stream, too. What is left of it goes first: bytes that nobody has read make closing a reset.
-    pub(crate) fn drained(&mut self, slot: u32) {
+    /// The peer has ended the stream, too, or had its moment. What it said last goes first: bytes that nobody has read make
+    /// closing a reset, which may cost the peer what it has not read.
+    pub(crate) fn end_drained(&mut self, slot: u32) {
         if let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) {
             let _ = discard(io.raw(), &mut self.scratch);
         }

@@ -3,7 +3,6 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::link::Link;
-use crate::pace::DRAIN_BYTES;
 use crate::share::Share;
 
 /// Where a connection is in its life.
@@ -13,7 +12,7 @@ pub(crate) enum Phase {
     Open,
     /// The core closed it; what is queued is still being written.
     Finishing,
-    /// Our side is shut; the peer's last bytes are thrown away so that it can read ours.
+    /// Our side is shut; the peer has a moment to read what it was sent.
     Draining,
     /// It is over; only what is with the crew has to come back.
     Gone,
@@ -42,10 +41,6 @@ pub(crate) struct Io {
     pub watched_write: bool,
     /// The poll does not know the socket for now.
     pub unwatched: bool,
-    /// Bytes that may still be thrown away while draining.
-    pub drain_left: usize,
-    /// When draining has lasted long enough.
-    pub drain_until_ns: u64,
 }
 
 impl Io {
@@ -65,8 +60,6 @@ impl Io {
             watched_read: true,
             watched_write: false,
             unwatched: false,
-            drain_left: DRAIN_BYTES,
-            drain_until_ns: 0,
         }
     }
 

@@ -7,11 +7,6 @@ const REST_BYTES: u64 = 64 << 10;
 /// How long a closing connection gets to take what is queued, and then to finish talking.
 pub(crate) const FINISH_NS: u64 = 1_000_000_000;
 pub(crate) const DRAIN_NS: u64 = 500_000_000;
-/// What a closing connection may still say, and how much of it is thrown away at a time: to read is to ask for more.
-pub(crate) const DRAIN_BYTES: usize = 256 << 10;
-pub(crate) const DRAIN_STEP_BYTES: usize = 64 << 10;
-/// How often what a closing connection still says is thrown away.
-pub(crate) const DRAIN_STEP_NS: u64 = 20_000_000;
 
 /// The rest after `input` bytes that met a nearly full receiver.
 pub(crate) fn rest_ns(input: usize) -> u64 {

@@ -188,7 +188,7 @@ impl Run {
                 Phase::Open if io.resting => self.resume(slot),
                 Phase::Open => {}
                 Phase::Finishing => self.end(slot),
-                Phase::Draining => self.drain(slot),
+                Phase::Draining => self.end_drained(slot),
                 Phase::Gone => {}
             }
         }
@@ -309,7 +309,7 @@ impl Run {
                 self.busy.push(report.token);
             }
             Some((Phase::Open, false)) => self.read(slot),
-            Some((Phase::Draining, _)) => self.drained(slot),
+            Some((Phase::Draining, _)) => self.end_drained(slot),
             Some((Phase::Open, true) | (Phase::Finishing, _)) => self.look_for_end(slot),
             Some((Phase::Gone, _)) | None => {}
         }
