@@ -5,7 +5,8 @@
 
 Prints the p50 and p99 of the round trip, undisturbed and during the attack, their factor, and how far the server's memory
 grew. Attack, load generator and server share the processors of this machine; on a small one that alone costs something,
-which the row `busy` shows: the attacker computes and does not talk to the server at all.
+which the row `busy` shows: the attacker computes and does not talk to the server at all. In the row `blocked` nobody
+attacks, but our control plane, the thread that runs Python, stands still meanwhile.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.attacks import ATTACKS
+from bench.paused_thread import paused_thread
 from bench.prerequisites import REPOSITORY, find_nats_server, load_generator, our_command
 from bench.servers import HOST, Launch, Server
 
 BUSY = "busy"
+BLOCKED = "blocked"
 _BUSY_PROGRAM = "import sys, time\nend = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end: pass"
 _START_SECONDS = 1.0
 _GENERATOR_SECONDS_MAX = 60.0
@@ -48,6 +51,14 @@ def resident_bytes(server: Server) -> int:
     return sum(pages) * resource.getpagesize()
 
 
+def control_plane(server: Server) -> int:
+    """The thread of our router that runs Python: its first."""
+    for pid in server.processes():
+        if Path(f"/proc/{pid}/comm").read_text().strip() == "nf-router":
+            return pid
+    raise server.failure("no process is a router of ours")
+
+
 def attacker(name: str, server: Server, seconds: float, shape: Sequence[str]) -> subprocess.Popen[bytes]:
     """The process that attacks for so long."""
     if name == BUSY:
@@ -61,6 +72,10 @@ def compare(name: str, launch: Launch, generator: Path, seconds: float, shape: S
     with Server(launch, "tcp") as server:
         quiet = measure(generator, server, seconds)
         before = resident_bytes(server)
+        if name == BLOCKED:
+            # Who asks and answers is admitted by the engine, which needs nobody for it.
+            with paused_thread(control_plane(server)):
+                return row(name, quiet, measure(generator, server, seconds), 0)
         attacking = attacker(name, server, seconds + 2 * _START_SECONDS, shape)
         try:
             measure(generator, server, _START_SECONDS)
@@ -69,6 +84,11 @@ def compare(name: str, launch: Launch, generator: Path, seconds: float, shape: S
         finally:
             attacking.kill()
             attacking.wait()
+    return row(name, quiet, disturbed, grown)
+
+
+def row(name: str, quiet: dict[str, Any], disturbed: dict[str, Any], grown: int) -> str:
+    """A line of the table."""
     factor = disturbed["p99_us"] / quiet["p99_us"]
     columns = (quiet["p50_us"], quiet["p99_us"], disturbed["p50_us"], disturbed["p99_us"])
     figures = "  ".join(f"{figure:9.0f}" for figure in columns)
@@ -79,7 +99,9 @@ def main() -> None:
     """Runs the attacks that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", choices=["ours", "theirs"], default="ours")
-    parser.add_argument("--attack", nargs="*", default=[BUSY, *ATTACKS])
+    parser.add_argument(
+        "--attack", nargs="*", default=[BUSY, *ATTACKS], help=f"{BUSY}, {BLOCKED} (ours only), {', '.join(ATTACKS)}"
+    )
     parser.add_argument("--connections", type=int, help="how many attack at a time, instead of what each attack has")
     parser.add_argument(
         "--pause", type=float, help="seconds that each of them rests between two pieces (needs --connections)"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import trio
 
+from bench.paused_thread import cpu_ticks, paused_thread
 from tests.faults.neighbour import neighbour
-from tests.faults.paused_thread import cpu_ticks, paused_thread
 from tests.kit.rawclient import RawClient, open_connection, raw_client
 from tests.kit.servers import Server, ServerKind, running_server
 

@@ -26,7 +26,7 @@ _libc.ptrace.restype = ctypes.c_long
 def _ptrace(request: int, thread: int) -> None:
     if _libc.ptrace(request, thread, None, None) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"ptrace of thread {thread}: {os.strerror(number)}; this test needs the right to debug")
+        raise OSError(number, f"ptrace of thread {thread}: {os.strerror(number)}; this needs the right to debug")
 
 
 @contextmanager
