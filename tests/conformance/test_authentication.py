@@ -6,7 +6,9 @@ Numbers are those of the security checklist (reference: security, section 11).
 from __future__ import annotations
 
 import base64
+import json
 import re
+import struct
 from typing import Any
 
 import nkeys
@@ -361,3 +363,31 @@ def test_the_kit_makes_valid_user_keys() -> None:
     """The identities these tests rely on are well formed."""
     assert re.fullmatch("U[A-Z2-7]{55}", KEY.public)
     assert nkeys.from_seed(KEY.seed.encode()).public_key.decode() == KEY.public
+
+
+@pytest.mark.parametrize("ending", ["half", "close", "reset"])
+@pytest.mark.parametrize(("name", "password"), [("plain", "secret"), ("two_a", "hashed")])
+async def test_what_came_with_connect_is_delivered_though_the_client_has_left(
+    shared_server: StartServer, dial: Dial, name: str, password: str, ending: str
+) -> None:
+    """A decision that takes a while is not overtaken by the end of the stream."""
+    server = shared_server(USERS)
+    listener = await accepted(server, dial, **user("plain", "secret"))
+    await listener.subscribe(f"parting.{name}.{ending}")
+    for number in range(20):
+        c = await dial(server)
+        stream = c.stream
+        assert isinstance(stream, trio.SocketStream)
+        connect = json.dumps({"verbose": False, **user(name, password)})
+        await c.send(f"CONNECT {connect}\r\nPUB parting.{name}.{ending} 2\r\n{number:02}\r\n".encode())
+        if ending == "reset":
+            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if ending == "half":
+            await stream.send_eof()
+        else:
+            await stream.aclose()
+        if ending != "reset":  # which may overtake what was not read yet
+            await listener.expect(f"MSG parting.{name}.{ending} 1 2\r\n{number:02}\r\n".encode())
+    await listener.send(b"PING\r\n")
+    while (item := await listener.next_item()) != b"PONG\r\n":
+        assert item.startswith(b"MSG parting.")

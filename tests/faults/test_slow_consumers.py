@@ -23,11 +23,14 @@ PENDING_MAX_BYTES = 4 * MEGABYTE
 PENDING_TOTAL_BYTES = 64 * MEGABYTE
 SLACK_BYTES = 48 * MEGABYTE
 """What may come on top of the bound: copies on their way to all receivers (16 MB), a buffer while it grows, input."""
+REMEMBERED_BYTES = 8192
+"""What is kept of a connection that was cut: an event, a log line, a place among the closed ones."""
 CONFIG = f"""
 max_pending: {PENDING_MAX_BYTES}
 write_deadline: "60s"
 fleet {{ pending_bytes_max: {PENDING_TOTAL_BYTES} }}
 """
+BOUND_BY_ALL = f"fleet {{ pending_bytes_max: {PENDING_TOTAL_BYTES} }}"
 SMALL, LARGE = 200, 100_000
 
 
@@ -77,6 +80,29 @@ async def test_slow_consumers_are_cut_within_bounded_memory(count: int, size: in
         varz = await eventually(lambda: slow_consumers(server, count), what="the counter of slow consumers")
         assert varz["slow_consumer_stats"]["clients"] == count
         assert varz["in_msgs"] == sent
+
+
+async def test_a_flood_to_slow_consumers_stays_within_bounded_memory() -> None:
+    """Input comes faster than it can be copied to all receivers, so threads of the engine share the work."""
+    count, size, batch = 3000, 10_000, 400
+    allow_descriptors(count * 2 + 500)
+    flood = b"".join(b"PUB feed %d\r\n%s\r\n" % (size, b"x" * size) for _ in range(batch))
+    async with (
+        running_server(ServerKind.OURS, config=BOUND_BY_ALL) as server,
+        raw_client(server) as publisher,
+        subscribers_that_never_read(server, count),
+    ):
+        await publisher.connect()
+        before, worst = resident_bytes(server), 0
+        with trio.fail_after(60):
+            while server.log_text().count("Slow Consumer Detected") < count:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(publisher.send, flood)
+                    while nursery.child_tasks:
+                        worst = max(worst, resident_bytes(server) - before)
+                        await trio.lowlevel.checkpoint()
+        bound = PENDING_TOTAL_BYTES + SLACK_BYTES + count * REMEMBERED_BYTES
+        assert worst < bound, f"memory grew by {worst / MEGABYTE:.1f} MB"
 
 
 async def slow_consumers(server: Server, count: int) -> dict[str, Any] | None:

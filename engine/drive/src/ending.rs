@@ -76,7 +76,8 @@ impl Run {
         let mut probe = [0u8; 1];
         // SAFETY: peeks at most one byte into an array of one.
         let count = unsafe { libc::recv(io.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
-        if count > 0 {
+        let has_input = !io.partial.is_empty() || io.link.as_ref().is_some_and(|link| link.has_backlog());
+        if count > 0 || (has_input && io.phase == Phase::Open) {
             io.unwatched = self.poll.remove(io.raw()).is_ok();
             self.watch(slot);
         } else if count == 0 {

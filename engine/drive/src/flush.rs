@@ -73,7 +73,6 @@ impl Run {
             }
         }
         self.touched = touched;
-        self.help(WAITING_MAX);
         self.flush_again(input);
     }
 
@@ -137,6 +136,9 @@ impl Run {
         let block = input.block.filter(|_| out.has_borrowed()).cloned();
         self.lending.out += 1;
         self.lending.crew.submit(Job::Write { slot, fd: io.raw(), out, block });
+        // What full sockets did not take is copied by whoever writes, and bounded only once it is back.
+        self.help(WAITING_MAX);
+        self.put_back(input);
     }
 
     /// Does itself what the crew has not begun, but for so many jobs.
