@@ -182,7 +182,9 @@ impl OutBuf {
         if self.is_empty() {
             return;
         }
-        if self.waited || self.backlog.is_some() {
+        // What has to be copied anyway and is much goes to blocks at once: memory in odd sizes leaves gaps.
+        let much = self.has_borrowed() && self.pending() > BLOCK_MAX;
+        if self.waited || self.backlog.is_some() || much {
             self.put_aside(input);
         } else {
             self.own_borrowed(input);

@@ -33,8 +33,8 @@ pub(crate) enum Job {
 
 /// What became of a job.
 pub(crate) enum Done {
-    /// What is over has been detached from any input.
-    Written { slot: u32, out: OutBuf, written: usize, error: Option<io::Error> },
+    /// What is over may still borrow from the block.
+    Written { slot: u32, out: OutBuf, block: Option<Block>, written: usize, error: Option<io::Error> },
     /// So much was read; zero is the end of the stream.
     Read { slot: u32, block: Block, part: Range<usize>, count: io::Result<usize> },
 }
@@ -82,8 +82,7 @@ impl Job {
                 }
             }
         }
-        out.detach(input);
-        Done::Written { slot, out, written: all, error }
+        Done::Written { slot, out, block, written: all, error }
     }
 }
 

@@ -136,7 +136,7 @@ impl Run {
         let block = input.block.filter(|_| out.has_borrowed()).cloned();
         self.lending.out += 1;
         self.lending.crew.submit(Job::Write { slot, fd: io.raw(), out, block });
-        // What full sockets did not take is copied by whoever writes, and bounded only once it is back.
+        // Neither jobs nor what comes of them may pile up: they keep blocks alive, and copies of them are bounded only here.
         self.help(WAITING_MAX);
         self.put_back(input);
     }
@@ -180,7 +180,11 @@ impl Run {
         for done in done.drain(..) {
             self.lending.out -= 1;
             match done {
-                Done::Written { slot, out, written, error } => self.put_back_output(slot, out, written, error, input),
+                Done::Written { slot, mut out, block, written, error } => {
+                    // Memory for what a full socket did not take is had here, where it is counted.
+                    out.detach(block.as_ref().map_or(&[], |block| block.as_slice()));
+                    self.put_back_output(slot, out, written, error, input);
+                }
                 Done::Read { slot, block, part, count } => self.lending.ahead.push(Ahead { slot, block, part, count }),
             }
         }
