@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from services.shared.records.record import record
 from services.supervisor.plan import UP_DATA_DIR
-from services.supervisor.readiness import SUPERVISOR, ReadinessRecord, is_alive, read_records, run_dir_pid
+from services.supervisor.readiness import SUPERVISOR, ReadinessRecord, is_alive, is_held, is_run_dir, read_records
 
 
 @record
@@ -63,8 +63,8 @@ def _temporary_run_dirs(temporary: str) -> list[str]:
         names = sorted(os.listdir(temporary))
     except OSError:
         return []
-    pids = {name: run_dir_pid(name) for name in names}
-    return [os.path.join(temporary, name) for name, pid in pids.items() if pid is not None and is_alive(pid)]
+    paths = [os.path.join(temporary, name) for name in names if is_run_dir(name)]
+    return [path for path in paths if is_held(path)]
 
 
 def _ports(record: ReadinessRecord) -> str:

@@ -135,12 +135,18 @@ class EventSink:
         self._prefixes[cid] = prefix
 
 
+def take_waiting(engine: Forwarding, sink: EventSink) -> bool:
+    """Acts on what the engine has reported, up to EVENTS_MAX events; whether there were any."""
+    events = engine.events(at_most=EVENTS_MAX)
+    for event in events:
+        sink.take(event)
+    return bool(events)
+
+
 async def events_loop(engine: Forwarding, sink: EventSink) -> None:
     """Serves the engine's events for ever."""
     while True:
         await trio.lowlevel.wait_readable(engine.events_fd)
-        while events := engine.events(at_most=EVENTS_MAX):
-            for event in events:
-                sink.take(event)
+        while take_waiting(engine, sink):
             await trio.lowlevel.checkpoint()
         sink.report_drops()

@@ -16,6 +16,9 @@ from services.shared.wire.close_reasons import CloseReason
 POLL_S = 0.02
 """How often a farewell looks whether everybody is gone."""
 
+POLL_FIRST_S = 0.001
+"""How soon a stop looks first; each pause doubles, up to POLL_S. Most are gone at once, and somebody waits for it."""
+
 
 class Farewell:
     """Ends the connections of a router."""
@@ -31,9 +34,11 @@ class Farewell:
         """Closes every connection and waits, within the grace, until they are gone."""
         for view in self._engine.connections():
             self._engine.close(view.cid, CloseReason.SERVER_SHUTDOWN)
+        pause_s = POLL_FIRST_S
         with trio.move_on_after(min(grace_ns / 2e9, 1.0)):
             while self._engine.totals()["connections"]:
-                await trio.sleep(POLL_S)
+                await trio.sleep(pause_s)
+                pause_s = min(2 * pause_s, POLL_S)
 
     async def lame_duck(self, *, grace_ns: int, duration_ns: int) -> None:
         """Tells clients to move, waits for the grace period, then closes those left over the rest of the duration."""

@@ -12,7 +12,7 @@ import trio
 from services.router.admission.directory import Listener
 from services.router.admission.verdict import CheckPassword, Verdict
 from services.router.doors_loop import Doors
-from services.router.events_loop import EventSink, events_loop
+from services.router.events_loop import EventSink, events_loop, take_waiting
 from services.router.farewell_loop import Farewell
 from services.router.foundation import Foundation, memory_bytes
 from services.router.inspection_loop import Inspection
@@ -90,6 +90,7 @@ class Serving:
         match order:
             case Stop():
                 await self.farewell.stop(order.grace_ns)
+                take_waiting(self.engine, self.sink)  # how the connections ended belongs in the log
                 self.nursery.cancel_scope.cancel()
             case LameDuck():
                 self.doors.close()

@@ -143,9 +143,9 @@ def _open_run_dir(options: Options, log: LogWriter) -> RunDir | None:
     temporary = os.environ.get("TMPDIR", TEMPORARY_DIR)
     try:
         if options.fleet.data_dir:
-            return RunDir(os.path.join(options.fleet.data_dir, "run"), temporary=False)
+            return RunDir(os.path.join(options.fleet.data_dir, "run"))
         sweep_temporary(temporary)
-        return RunDir(temporary_run_dir(temporary, pid=os.getpid()), temporary=True)
+        return RunDir(*temporary_run_dir(temporary, pid=os.getpid()))
     except OSError as error:
         log.write("WRN", f"No readiness records: {error}")
         return None

@@ -2,16 +2,19 @@
 
 `natsfleet status`, tests and compose health checks read these, never log text. They live in `<data_dir>/run`, or in a
 directory of this process under the temporary one, which goes with the process; those of dead processes are swept at the
-next start. Dead is who has no process of that id and no lock on the directory: in another pid namespace ids say nothing.
-A record appears whole (written beside, then renamed) and is removed before a role restarts.
+next start. A record appears whole (written beside, then renamed) and is removed before a role restarts.
+
+A temporary directory is locked by its node: nodes in different process namespaces may share the temporary directory of
+the machine, and a process id says nothing there, neither that a node is dead nor that a name is free.
 """
 
 from __future__ import annotations
 
-import fcntl
+import itertools
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from services.shared.records.record import record
@@ -32,33 +35,66 @@ class ReadinessRecord:
     roles: tuple[str, ...] = ()
 
 
-def temporary_run_dir(temporary: str, *, pid: int) -> str:
-    """Where the records go when the node has no data directory."""
-    return os.path.join(temporary, f"{_TEMPORARY_PREFIX}{pid}")
+def temporary_run_dir(temporary: str, *, pid: int) -> tuple[str, int]:
+    """Makes and locks the directory for the records of a node without a data directory; its path and the lock.
+
+    It is named after the pid, with another number behind it if a node elsewhere holds that name.
+    """
+    for number in itertools.count():
+        path = os.path.join(temporary, f"{_TEMPORARY_PREFIX}{pid}{f'-{number}' if number else ''}")
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        if os.stat(path).st_uid != os.getuid():
+            raise PermissionError(f"{path} belongs to somebody else")
+        lock = _lock(path)
+        if lock is not None:
+            return path, lock
+    raise AssertionError("numbers do not end")
 
 
-def run_dir_pid(name: str) -> int | None:
-    """The pid that a directory's name under the temporary directory belongs to, None if it is not one of ours."""
-    digits = name.removeprefix(_TEMPORARY_PREFIX)
-    return int(digits) if digits != name and digits.isascii() and digits.isdigit() else None
+def is_run_dir(name: str) -> bool:
+    """Whether a name under the temporary directory is that of a node's records."""
+    numbers = name.removeprefix(_TEMPORARY_PREFIX)
+    parts = numbers.split("-")
+    return numbers != name and len(parts) <= 2 and all(part.isascii() and part.isdigit() for part in parts)
+
+
+def is_held(path: str) -> bool:
+    """Whether a node lives that holds this temporary directory."""
+    try:
+        lock = _lock(path)
+    except OSError:
+        return False
+    if lock is None:
+        return True
+    os.close(lock)
+    return False
+
+
+def _lock(path: str) -> int | None:
+    """The descriptor that locks a directory; None if another holds it, or it was just swept. Raises OSError."""
+    import fcntl  # only where there is no data directory
+
+    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.stat(path), os.fstat(lock)):
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(lock)
+    return None
 
 
 class RunDir:
-    """The directory of one node's records. Errors of the disk raise OSError."""
+    """The directory of one node's records; `lock` is that of a temporary one. Errors of the disk raise OSError."""
 
-    __slots__ = ("_held", "_temporary", "_written", "path")
+    __slots__ = ("_lock", "_written", "path")
 
-    def __init__(self, path: str, *, temporary: bool) -> None:
+    def __init__(self, path: str, lock: int | None = None) -> None:
         self.path = path
-        self._temporary = temporary
+        self._lock = lock
         self._written: set[str] = set()
-        self._held = -1
-        os.makedirs(path, mode=0o700 if temporary else 0o755, exist_ok=True)
-        if temporary and os.stat(path).st_uid != os.getuid():
-            raise PermissionError(f"{path} belongs to somebody else")
-        if temporary:
-            self._held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(self._held, fcntl.LOCK_SH)  # waits for a sweeper at most, which has it for a moment
+        os.makedirs(path, mode=0o755, exist_ok=True)
         for stale in read_records(path).values():
             if not is_alive(stale.pid):
                 self.remove(stale.role)
@@ -87,12 +123,11 @@ class RunDir:
         """Removes what this node wrote, and the directory if it is a temporary one."""
         for role in self._written:
             self.remove(role)
-        if self._temporary:
-            os.close(self._held)
-            try:
+        if self._lock is not None:
+            with suppress(OSError):
                 os.rmdir(self.path)
-            except OSError:
-                return
+            os.close(self._lock)
+            self._lock = None
 
     def _path(self, role: str) -> str:
         return os.path.join(self.path, f"{role}.json")
@@ -112,29 +147,24 @@ def is_alive(pid: int) -> bool:
 def sweep_temporary(temporary: str) -> None:
     """Removes the temporary directories of nodes that are dead and were this user's."""
     for name in os.listdir(temporary):
-        pid = run_dir_pid(name)
-        if pid is None or is_alive(pid):
+        if not is_run_dir(name):
             continue
         path = os.path.join(temporary, name)
-        try:
-            if os.lstat(path).st_uid != os.getuid() or _is_held(path):
-                continue
-            for entry in os.listdir(path):
-                os.unlink(os.path.join(path, entry))
-            os.rmdir(path)
-        except OSError:
-            continue
+        with suppress(OSError):
+            if os.lstat(path).st_uid == os.getuid():
+                _sweep(path)
 
 
-def _is_held(path: str) -> bool:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _sweep(path: str) -> None:
+    lock = _lock(path)
+    if lock is None:
+        return
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        for entry in os.listdir(path):
+            os.unlink(os.path.join(path, entry))
+        os.rmdir(path)
     finally:
-        os.close(directory)
-    return False
+        os.close(lock)
 
 
 def read_records(path: str) -> dict[str, ReadinessRecord]:

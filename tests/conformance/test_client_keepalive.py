@@ -68,3 +68,23 @@ async def test_client_never_heard_of_is_pinged_too(brisk_server: Server, dial: D
     await c.expect_ping()
     await c.expect_ping()
     await c.expect_err_and_close("Stale Connection")
+
+
+async def test_client_slow_to_connect_gets_its_pong_before_any_ping(server: Server, dial: Dial) -> None:
+    """Checklist 47: the first PING comes soon after CONNECT, not after the connection."""
+    c = await dial(server)
+    c.answers_pings = False
+    assert await c.receive_raw(within_s=2.7) == b""
+    await c.send(b'CONNECT {"verbose":false}\r\nPING\r\n')
+    await c.expect(b"PONG\r\n")
+    await c.expect_ping(within_s=8)
+
+
+async def test_client_that_has_to_authenticate_is_pinged_before_it_does(shared_server: StartServer, dial: Dial) -> None:
+    """Checklist 48."""
+    server = shared_server('ping_interval: "250ms"\nauthorization { user: a, password: b, timeout: 20 }')
+    c = await dial(server)
+    c.answers_pings = False
+    await c.expect_ping()
+    await c.expect_ping()
+    await c.expect_err_and_close("Stale Connection")

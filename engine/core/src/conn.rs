@@ -169,6 +169,8 @@ pub struct Conn {
     pub(crate) rtt_at_ns: u64,
     pub(crate) opened_ns: u64,
     pub(crate) last_in_ns: u64,
+    /// Its timers were set once, when it was opened.
+    pub(crate) watched: bool,
     pub(crate) ping_due_ns: u64,
     pub(crate) connect_due_ns: u64,
     pub(crate) timer_ns: u64,
@@ -202,6 +204,7 @@ impl Conn {
             rtt_at_ns: 0,
             opened_ns: now_ns,
             last_in_ns: now_ns,
+            watched: false,
             ping_due_ns: 0,
             connect_due_ns: 0,
             timer_ns: 0,

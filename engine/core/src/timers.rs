@@ -13,27 +13,24 @@ const PATIENCE_NS: u64 = 100_000_000;
 const RTT_AGE_MAX_NS: u64 = 3_600_000_000_000;
 
 impl Engine {
-    /// Sets what a newly admitted connection is watched for: first the time to CONNECT, then pings.
+    /// Sets what a connection is watched for: called when it is opened, and whenever a CONNECT was settled.
+    ///
+    /// Before a CONNECT there is the time for it, and pings at the plain interval: a client that takes its time with
+    /// CONNECT and PING expects a PONG first. After it the first ping comes soon.
     pub(crate) fn start_timers(&mut self, slot: u32, now_ns: u64) {
         let Some(conn) = self.conns.get_mut(slot) else { return };
-        conn.connect_due_ns = 0;
-        if let Some(within) = conn.admission.connect_within_ns {
-            if within > 0 {
-                conn.connect_due_ns = now_ns + within;
-                self.set_timer(slot, now_ns + within);
-            }
-            return;
-        }
+        let opening = !std::mem::replace(&mut conn.watched, true);
+        let within = conn.admission.connect_within_ns.unwrap_or(0);
         let interval = conn.admission.ping_interval_ns;
-        if interval == 0 {
-            return;
-        }
-        conn.pings_out = 0;
         let first = interval.min(FIRST_PING_NS);
-        let spread = u64::from(self.rng.below((first / 5_000_000).max(1) as u32)) * 1_000_000;
-        conn.ping_due_ns = now_ns + first + spread;
-        let due = conn.ping_due_ns;
-        self.set_timer(slot, due);
+        let spread = if opening { 0 } else { u64::from(self.rng.below((first / 5_000_000).max(1) as u32)) * 1_000_000 };
+        let wait = if opening { interval } else { first + spread };
+        conn.pings_out = 0;
+        conn.connect_due_ns = if within == 0 { 0 } else { now_ns + within };
+        conn.ping_due_ns = if interval == 0 { 0 } else { now_ns.saturating_add(wait) };
+        if let Some(due) = earliest([conn.connect_due_ns, conn.ping_due_ns, 0]) {
+            self.set_timer(slot, due);
+        }
     }
 
     /// The connection wants to be looked at when `due_ns` has come. An earlier wish stays.
@@ -85,13 +82,9 @@ impl Engine {
             self.ping_due(slot, now_ns);
         }
         let Some(conn) = self.conns.get(slot).filter(|conn| conn.closing.is_none()) else { return };
-        let mut due =
-            if conn.connect_due_ns != 0 { conn.connect_due_ns.max(now_ns + PATIENCE_NS) } else { conn.ping_due_ns };
-        if conn.stuck > 0 {
-            let write = conn.stuck_since_ns.saturating_add(deadline).max(now_ns + 1);
-            due = if due == 0 { write } else { due.min(write) };
-        }
-        if due != 0 {
+        let connect = if conn.connect_due_ns == 0 { 0 } else { conn.connect_due_ns.max(now_ns + PATIENCE_NS) };
+        let write = if conn.stuck == 0 { 0 } else { conn.stuck_since_ns.saturating_add(deadline).max(now_ns + 1) };
+        if let Some(due) = earliest([connect, conn.ping_due_ns, write]) {
             self.set_timer(slot, due);
         }
     }
@@ -150,4 +143,9 @@ impl Engine {
             conn.admission.first_pong_info = info.into();
         }
     }
+}
+
+/// The earliest of these times; 0 stands for never.
+fn earliest(times: [u64; 3]) -> Option<u64> {
+    times.into_iter().filter(|time| *time != 0).min()
 }

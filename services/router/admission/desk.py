@@ -130,8 +130,13 @@ class Desk:
             rule = self._open_rule(verdict) if verdict.user is None else None
             return replace(self._handover(newcomer, SILENT, verdict), about=b"", first_pong_info=b"", open_rule=rule)
         policy = self.rules.directory.listeners[newcomer.listener]
-        within_ns = policy.auth_timeout_ns or 0
-        return replace(NOBODY, cid=newcomer.cid, connect_within_ns=within_ns, silent_ok=admitted)
+        return replace(
+            NOBODY,
+            cid=newcomer.cid,
+            ping_interval_ns=self.rules.ping_interval_ns[newcomer.listener],
+            connect_within_ns=policy.auth_timeout_ns or 0,
+            silent_ok=admitted,
+        )
 
     def _open_rule(self, anybody: Admitted) -> OpenRule:
         """Where nobody has to say who they are, the engine need not ask about a CONNECT that says nothing of it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,6 +18,10 @@ from services.shared.records.record import record
 
 BACKLOG_CONNECTIONS: Final = 4_096
 """The kernel cuts it to net.core.somaxconn."""
+IN_USE_PATIENCE_NS: Final = 250_000_000
+"""How long a port may be in use. When a node was killed its roles die right after it, not with it, and hold its ports
+until then: 2 ms on an idle machine, 40 ms were seen on a busy one. Who starts a node again must not depend on that."""
+IN_USE_PAUSE_S: Final = 0.005
 WILDCARDS: Final = frozenset({"", "0.0.0.0", "::", "[::]"})
 
 
@@ -65,8 +70,7 @@ def _open(*, name: str, host: str, wanted: int, family: socket.AddressFamily, ad
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host not in WILDCARDS))
-        opened.bind((address, wanted))
-        opened.listen(BACKLOG_CONNECTIONS)
+        _listen(opened, address, wanted)
         opened.setblocking(False)
         bound_host, bound_port = opened.getsockname()[:2]
     except OSError as error:
@@ -75,6 +79,23 @@ def _open(*, name: str, host: str, wanted: int, family: socket.AddressFamily, ad
         kind = _FamilyUnusableError if unusable else ListenError
         raise kind(f"listen tcp {join_host_port(host, wanted)}: bind: {_reason(error)}") from error
     return Listener(name=name, fd=opened.detach(), host=host, port=bound_port, bound_host=bound_host)
+
+
+def _listen(opened: socket.socket, address: str, port: int) -> None:
+    """Binds and listens; a port in use gets a moment to become free. Raises OSError."""
+    deadline_ns = time.monotonic_ns() + IN_USE_PATIENCE_NS
+    is_bound = False
+    while True:
+        try:
+            if not is_bound:
+                opened.bind((address, port))
+            is_bound = True
+            opened.listen(BACKLOG_CONNECTIONS)
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic_ns() >= deadline_ns:
+                raise
+        time.sleep(IN_USE_PAUSE_S)
 
 
 def _candidates(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, str]]:

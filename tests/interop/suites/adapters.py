@@ -12,6 +12,11 @@ from typing import Protocol
 
 RELEASE = "v2.15.1"
 PYTHON_TESTS = "nats/tests"
+SERVERS_LOG = "servers.log"
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+NATS_C_TROUBLE = re.compile(r"^#.*FAILED$|^@@.*@@$|^Error: .*", re.MULTILINE)
+PYTEST_SUMMARY = re.compile(r"^(?:FAILED|ERROR) \S+ - (.*)", re.MULTILINE)
+PYTEST_ERROR = re.compile(r"^E +(.*)", re.MULTILINE)
 
 
 class Verdict(Enum):
@@ -37,11 +42,17 @@ class Suite(Protocol):
     def work_folder(self, own: Path) -> Path:
         """Where it is run; `own` is an empty folder for this test alone."""
 
+    def log_flags(self, own: Path) -> list[str]:
+        """Flags that make every server log to `servers.log` in the test's own folder, where the suite does not itself."""
+
     def environment(self) -> dict[str, str]:
         """What its environment needs."""
 
     def verdict(self, code: int, output: str) -> Verdict:
         """What its exit code and output mean."""
+
+    def reason(self, output: str) -> str:
+        """Why it failed, in one line, as its output tells; empty if that says nothing."""
 
 
 class NatsC:
@@ -65,13 +76,25 @@ class NatsC:
 
     def work_folder(self, own: Path) -> Path:
         # A copy: its tests write files of fixed names where they run.
-        return Path(shutil.copytree(self._folder, own / "work", ignore=shutil.ignore_patterns("*.c")))
+        work = Path(shutil.copytree(self._folder, own / "work", ignore=shutil.ignore_patterns("*.c")))
+        # Its servers log to this file, which it removes at the end; one test reads it.
+        log = own / SERVERS_LOG
+        log.touch()
+        os.link(log, work / "server.log")
+        return work
+
+    def log_flags(self, own: Path) -> list[str]:
+        return []
 
     def environment(self) -> dict[str, str]:
         return {"NATS_TEST_SERVER_VERSION": f"nats-server: {RELEASE}"}
 
     def verdict(self, code: int, output: str) -> Verdict:
         return Verdict.PASSED if code == 0 and "ALL PASSED" in output else Verdict.FAILED
+
+    def reason(self, output: str) -> str:
+        # The step that failed, the client's error, a crash: a failed step leaves callbacks behind that may crash later.
+        return "; ".join(match.strip() for match in NATS_C_TROUBLE.findall(COLOUR.sub("", output)))
 
 
 class NatsPy:
@@ -103,6 +126,9 @@ class NatsPy:
         # The checkout: configuration files of its tests name certificates from there, and nothing is written.
         return self._checkout
 
+    def log_flags(self, own: Path) -> list[str]:
+        return ["-l", str(own / SERVERS_LOG)]
+
     def environment(self) -> dict[str, str]:
         source = str(self._checkout / "nats" / "src")
         return {"PYTHONPATH": source, "NATS_SERVER_VERSION": RELEASE, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -111,6 +137,10 @@ class NatsPy:
         if code != 0:
             return Verdict.FAILED
         return Verdict.PASSED if re.search(r"\b1 passed\b", output) else Verdict.SKIPPED
+
+    def reason(self, output: str) -> str:
+        told = PYTEST_SUMMARY.search(output) or PYTEST_ERROR.search(output)
+        return told[1].strip() if told else ""
 
     def _pytest(self) -> list[str]:
         # One of its tests relies on another one having imported unittest.mock.

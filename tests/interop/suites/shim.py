@@ -1,7 +1,8 @@
 """A program called `nats-server` for suites that start one from PATH: it becomes the server under test.
 
 The process that the suite started is the server: the shim replaces itself. When `SUITE_STARTS` names a file, it first
-notes there how it was started (one JSON line: flags, and the configuration file with its includes).
+notes there how it was started (one JSON line: flags, and the configuration file with its includes). `SUITE_SERVER_FLAGS`
+are flags for every server, after those of the suite.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def write_shim(folder: Path, kind: ServerKind) -> Path:
 PYTHONPATH={shlex.quote(str(REPOSITORY))}
 export PYTHONPATH
 [ -z "$SUITE_STARTS" ] || {note} "$@"
-exec {command} "$@"
+exec {command} "$@" $SUITE_SERVER_FLAGS
 """)
     path.chmod(0o755)
     return path

@@ -53,6 +53,14 @@ def test_listeners_are_told_when_ready() -> None:
     ]
 
 
+def test_handshake_first_warns_of_clients_that_wait_for_info() -> None:
+    warning = ("WRN", 'Clients that are not using "TLS Handshake First" option will fail to connect')
+    for delay_ns, warned in ((0, True), (1, False), (None, False)):
+        options = Options(tls=TlsOptions(handshake_first_delay_ns=delay_ns))
+        lines = list(ready_lines(options, plan_node(options), addresses={"nats": "h:1"}))
+        assert (warning in lines) is warned
+
+
 def test_optional_tls_is_told_as_available() -> None:
     options = Options(tls=TlsOptions(), allow_non_tls=True)
     lines = ready_lines(options, plan_node(options), addresses={"nats": "h:1"})

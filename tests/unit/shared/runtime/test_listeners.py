@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 
 import pytest
 
@@ -43,6 +44,17 @@ def test_a_taken_port_is_told_as_the_users_know_it() -> None:
         opened("0.0.0.0", listener.port)
     assert str(raised.value) == f"listen tcp 0.0.0.0:{listener.port}: bind: address already in use"
     os.close(listener.fd)
+
+
+def test_a_port_that_is_about_to_become_free_is_waited_for() -> None:
+    """As that of a killed node, whose roles live a moment longer."""
+    before = opened("127.0.0.1")
+    closing = threading.Timer(0.05, os.close, [before.fd])
+    closing.start()
+    after = opened("127.0.0.1", before.port)
+    closing.join()
+    assert connects("127.0.0.1", after.port)
+    os.close(after.fd)
 
 
 def test_a_foreign_address_and_an_unknown_name_are_refused() -> None:
