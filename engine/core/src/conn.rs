@@ -235,6 +235,11 @@ impl Conn {
         &self.out
     }
 
+    /// Messages that were received from the peer.
+    pub fn messages(&self) -> u64 {
+        self.traffic.in_msgs
+    }
+
     /// Bytes that have not left yet, as far as is known.
     #[inline]
     pub fn pending(&self) -> usize {

@@ -29,7 +29,7 @@ impl Run {
             return;
         };
         let plain = io.link.is_none() && io.phase == Phase::Open && !io.resting && io.partial.len() < OWN_PARTIAL_MIN;
-        if !plain || !io.share.busy || io.ahead {
+        if !plain || !io.share.busy || io.share.is_large || io.ahead {
             return;
         }
         let mut block = self.blocks.take();
@@ -38,7 +38,8 @@ impl Run {
             start.copy_from_slice(&io.partial);
         }
         io.ahead = true;
-        let job = Job::Read { slot: next.token as u32, fd: io.raw(), block, part: carried..BLOCK_BYTES };
+        let part = carried..(carried + io.share.asked(false)).min(BLOCK_BYTES);
+        let job = Job::Read { slot: next.token as u32, fd: io.raw(), block, part };
         self.lending.out += 1;
         self.lending.crew.submit(job);
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-/// Bytes read at a time.
-pub(crate) const BLOCK_BYTES: usize = 256 << 10;
+/// Most bytes read at a time.
+pub(crate) const BLOCK_BYTES: usize = 1 << 20;
 
 /// A block that output may borrow from for as long as somebody has a share in it.
 pub(crate) type Block = Arc<Vec<u8>>;

@@ -30,6 +30,8 @@ pub(crate) struct Lending {
     pub others_wait: bool,
     /// The connection being read has more input.
     pub more_follows: bool,
+    /// Several connections are to be flushed.
+    several: bool,
     /// Jobs that have not come back.
     pub out: usize,
     /// Connections whose output has come back since others were flushed.
@@ -45,6 +47,7 @@ impl Lending {
             crew,
             others_wait: false,
             more_follows: false,
+            several: false,
             out: 0,
             again: Vec::new(),
             ahead: Vec::new(),
@@ -68,11 +71,13 @@ impl Run {
         let mut touched = std::mem::take(&mut self.touched);
         while self.engine.has_touched() {
             self.engine.take_touched(&mut touched);
+            self.lending.several = touched.len() > 1;
             for &slot in &touched {
                 self.flush(slot, input);
             }
         }
         self.touched = touched;
+        self.lending.several = false;
         self.flush_again(input);
     }
 
@@ -121,10 +126,12 @@ impl Run {
             return false;
         }
         let plain = self.io(slot).is_some_and(|io| io.link.is_none() && !io.wants_write && io.phase == Phase::Open);
+        // Large payloads for one receiver are written best by who has just read them.
+        let several = self.lending.several;
         let fits = |conn: &natsfleet_core::conn::Conn| {
             conn.closing().is_none()
                 && conn.out().pending() >= LEND_MIN
-                && (input.block.is_some() || !conn.out().has_borrowed())
+                && (!conn.out().has_borrowed() || (several && input.block.is_some()))
         };
         plain && self.engine.conn(slot).is_some_and(fits)
     }

@@ -341,13 +341,15 @@ impl Run {
     fn asked(&mut self, slot: u32) -> usize {
         let considerate = self.sharing.is_needed(self.now_ns);
         let share = self.io(slot).map(|io| io.share);
-        share.map_or(BLOCK_BYTES, |share| share.asked(considerate).min(BLOCK_BYTES))
+        share.map_or(BLOCK_BYTES, |share| share.asked(considerate))
     }
 
     /// Notes what came of reading, which began at `begin_ns`.
     fn note_share(&mut self, slot: u32, count: usize, asked: usize, begin_ns: u64) {
         let took_ns = self.elapsed_ns() - begin_ns;
+        let messages = self.engine.conn(slot).map_or(0, |conn| conn.messages());
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        io.share.said(count, messages);
         io.share.used(count, asked, took_ns);
         self.sharing.heard(count, &io.share, self.now_ns);
     }

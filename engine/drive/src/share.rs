@@ -4,6 +4,10 @@
 //! heard of lately, busy connections take turns of about `TURN_NS` in all, so that whoever comes in between waits no
 //! longer than that. What a turn is in bytes follows from what the connection's bytes cost so far.
 
+use natsfleet_core::outbuf::BORROW_MIN;
+
+use crate::blocks::BLOCK_BYTES;
+
 /// How long busy connections are served before others are looked at again.
 pub(crate) const TURN_NS: u64 = 50_000;
 /// Input up to this size is little.
@@ -13,6 +17,9 @@ const REMEMBERED_NS: u64 = 50_000_000;
 /// What a newcomer is asked for: it has little to say before it is known, and reading makes room for more. Who fills that
 /// is asked for so many times as much.
 const ASK_BYTES_FIRST: usize = 8 << 10;
+/// Most that is worth asking for, but for large payloads: of those a whole block, since each read has its price in the
+/// kernel, and they are not looked at.
+const ASK_BYTES_MAX: usize = 512 << 10;
 const ASK_GROWTH: usize = 8;
 /// The smallest turn.
 const TURN_BYTES_MIN: usize = 2 << 10;
@@ -24,22 +31,30 @@ pub(crate) struct Share {
     pub busy: bool,
     /// Bytes of a turn.
     pub turn_bytes: usize,
+    /// It sends payloads that are not worth touching: they go out from where they came in, so one thread should do both.
+    pub is_large: bool,
+    messages: u64,
     /// Bytes that it is worth asking for.
     ask_bytes: usize,
 }
 
 impl Share {
     pub(crate) fn new() -> Self {
-        Self { busy: false, turn_bytes: usize::MAX, ask_bytes: ASK_BYTES_FIRST }
+        Self { busy: false, turn_bytes: usize::MAX, is_large: false, messages: 0, ask_bytes: ASK_BYTES_FIRST }
     }
 
     /// How much to ask for now.
     pub(crate) fn asked(&self, considerate: bool) -> usize {
-        if considerate && self.busy {
-            self.turn_bytes.min(self.ask_bytes)
-        } else {
-            self.ask_bytes
-        }
+        let most = if self.is_large { BLOCK_BYTES } else { ASK_BYTES_MAX };
+        let turn_bytes = if considerate && self.busy { self.turn_bytes } else { most };
+        self.ask_bytes.min(most).min(turn_bytes)
+    }
+
+    /// `count` bytes more have come, and with them it has sent so many messages in all.
+    pub(crate) fn said(&mut self, count: usize, messages: u64) {
+        let new = messages.saturating_sub(self.messages);
+        self.messages = messages;
+        self.is_large = count as u64 > new.saturating_mul(BORROW_MIN as u64);
     }
 
     /// `count` bytes came when `asked` were asked for, and took so long to process.
@@ -114,6 +129,17 @@ mod tests {
         assert_eq!(share.asked(false), ASK_BYTES_FIRST * ASK_GROWTH);
         share.used(TURN_BYTES_MIN, TURN_BYTES_MIN, TURN_NS);
         assert_eq!((share.asked(false), share.asked(true)), (ASK_BYTES_FIRST * ASK_GROWTH, TURN_BYTES_MIN));
+    }
+
+    #[test]
+    fn large_payloads_are_told_by_their_number() {
+        let mut share = Share::new();
+        share.said(BORROW_MIN * 10, 10);
+        assert!(!share.is_large);
+        share.said(BORROW_MIN * 10, 11);
+        assert!(share.is_large);
+        share.said(100, 12);
+        assert!(!share.is_large);
     }
 
     #[test]
