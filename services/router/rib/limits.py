@@ -14,14 +14,14 @@ DEFAULT_ENGINE_THREADS_MAX: Final = 2
 def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
     """Limits from the options. `memory_bytes` is the machine's memory: a quarter of it may be held for slow readers.
 
-    The bound is for all that slow readers cost. A sixteenth of it is left for what comes with their buffers: gaps between
+    The bound is for all that slow readers cost. A fifth of it is left for what comes with their buffers: gaps between
     them, copies on their way, records of who was cut.
     """
     pending_total = options.fleet.pending_bytes_max or memory_bytes // 4
     return {
         "control_line_max": options.max_control_line_bytes,
         "pending_max": options.max_pending_bytes,
-        "pending_total_max": pending_total - pending_total // 16,
+        "pending_total_max": pending_total - pending_total // 5,
         "write_deadline_ns": options.write_deadline_ns,
         "ping_max": options.ping_max,
         "sub_tokens_max": options.max_sub_tokens,

@@ -16,7 +16,7 @@ def test_crew_is_what_the_forwarding_thread_leaves(engine_threads: int, processo
     assert crew_size(options, processors=processors) == crew
 
 
-@pytest.mark.parametrize(("configured", "bound"), [(0, 240), (160, 150)])
+@pytest.mark.parametrize(("configured", "bound"), [(0, 205), (160, 128)])
 def test_slow_readers_may_cost_a_quarter_of_the_memory(configured: int, bound: int) -> None:
     options = Options(fleet=FleetOptions(pending_bytes_max=configured))
     assert engine_limits(options, memory_bytes=1024)["pending_total_max"] == bound
