@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::conn::Traffic;
 use crate::fib::{Interest, Routes};
+use crate::hash::{seeded, BytesMap};
 use crate::mapping::Mappings;
 
 /// Most bytes that remembered routes of one account may take.
@@ -18,6 +19,10 @@ pub struct Account {
     pub(crate) traffic: Traffic,
     pub(crate) conns: u32,
     pub(crate) slow_consumers: u64,
+    /// What other servers call it; empty until it is named.
+    pub(crate) name: Box<[u8]>,
+    /// Subscriptions of this server by `subject` or `subject queue`, counted while other servers are told of them.
+    pub(crate) local: BytesMap<u32>,
 }
 
 /// How an account's subjects were looked up so far, and what is remembered of it (reference: operations 6.8).
@@ -51,6 +56,8 @@ impl Account {
             traffic: Traffic::default(),
             conns: 0,
             slow_consumers: 0,
+            name: Box::default(),
+            local: BytesMap::with_hasher(seeded(seed)),
         }
     }
 

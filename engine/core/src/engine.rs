@@ -70,6 +70,8 @@ pub struct Settings {
     pub report_arrivals: bool,
     /// Most connections at a time.
     pub conns_max: u64,
+    /// Other servers of a cluster are told of subscriptions. It must be set before the first of these.
+    pub routes: bool,
 }
 
 impl Default for Settings {
@@ -88,6 +90,7 @@ impl Default for Settings {
             remember_routes: true,
             report_arrivals: false,
             conns_max: 65_536,
+            routes: false,
         }
     }
 }
@@ -139,6 +142,10 @@ pub struct Engine {
     pub(crate) conns: Slab<Conn>,
     pub(crate) subs: Slab<Sub>,
     pub(crate) by_cid: HashMap<u64, u32>,
+    /// Connections to other servers of the cluster.
+    pub(crate) peers: Vec<u32>,
+    /// Numbers of the accounts that other servers may name.
+    pub(crate) account_names: HashMap<Box<[u8]>, u32>,
     pub(crate) touched: Vec<u32>,
     /// Connections that must be closed once the current message is through.
     pub(crate) doomed: Vec<(u32, CloseReason)>,
@@ -171,6 +178,8 @@ impl Engine {
             conns,
             subs: Slab::default(),
             by_cid: HashMap::new(),
+            peers: Vec::new(),
+            account_names: HashMap::new(),
             touched: Vec::new(),
             doomed: Vec::new(),
             spent: Vec::new(),
@@ -219,7 +228,11 @@ impl Engine {
     /// Takes a connection on. Its account must be installed.
     pub fn open(&mut self, admission: Admission, now_ns: u64) -> u32 {
         let cid = admission.cid;
-        let kind = if admission.link { Kind::Link } else { Kind::Client };
+        let kind = match &admission {
+            Admission { route: true, .. } => Kind::Route,
+            Admission { link: true, .. } => Kind::Link,
+            _ => Kind::Client,
+        };
         let slot = self.conns.insert(Conn::new(kind, admission, self.seed ^ cid, now_ns));
         self.by_cid.insert(cid, slot);
         if kind == Kind::Client {
@@ -228,6 +241,9 @@ impl Engine {
         }
         self.count_in(slot);
         self.start_timers(slot, now_ns);
+        if kind == Kind::Route {
+            self.join_peer(slot);
+        }
         slot
     }
 
@@ -291,6 +307,9 @@ impl Engine {
     /// `base` is where `input` starts within the buffer that flushes will be given, so that large payloads can be
     /// borrowed from it.
     pub fn feed(&mut self, slot: u32, buffer: &[u8], base: usize, now_ns: u64) -> Fed {
+        if self.conns.get(slot).is_some_and(|conn| conn.kind == Kind::Route) {
+            return self.feed_route(slot, buffer, base, now_ns);
+        }
         let mut at = base;
         let mut need = 1;
         self.stall = false;
@@ -376,7 +395,7 @@ impl Engine {
         }
     }
 
-    fn fault(&mut self, slot: u32, fault: Fault, rest: &[u8]) {
+    pub(crate) fn fault(&mut self, slot: u32, fault: Fault, rest: &[u8]) {
         let shown = String::from_utf8_lossy(rest.get(..rest.len().min(32)).unwrap_or(&[])).into_owned();
         match fault {
             Fault::UnknownOperation => {
@@ -494,7 +513,7 @@ impl Engine {
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.out.push(bytes);
             touch(&mut self.touched, conn, slot);
-            let pending_max = if conn.kind == Kind::Link { LINK_PENDING_MAX } else { self.settings.pending_max };
+            let pending_max = pending_max(conn.kind, &self.settings);
             if conn.pending() > pending_max && conn.closing.is_none() {
                 self.doomed.push((slot, CloseReason::SlowConsumerPendingBytes));
             }
@@ -529,6 +548,7 @@ impl Engine {
         let sub_views = self.sub_views_of(slot, CLOSED_SUBS_MAX);
         let subs = self.drop_subs(slot);
         self.count_out(slot);
+        self.peers.retain(|&peer| peer != slot);
         let Some(conn) = self.conns.get_mut(slot) else { return };
         conn.closing = Some(reason);
         touch(&mut self.touched, conn, slot);
@@ -625,6 +645,14 @@ impl Engine {
 
     pub(crate) fn internal_slot(&self) -> u32 {
         self.internal
+    }
+}
+
+/// Bytes that may wait for a connection.
+pub(crate) fn pending_max(kind: Kind, settings: &Settings) -> usize {
+    match kind {
+        Kind::Link | Kind::Route => LINK_PENDING_MAX.max(settings.pending_max),
+        Kind::Client | Kind::Internal => settings.pending_max,
     }
 }
 

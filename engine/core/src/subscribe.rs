@@ -65,6 +65,7 @@ impl Engine {
             account: number,
             delivered: 0,
             max: 0,
+            weight: 0,
             filtered,
             place: account.interest.insert(subject, 0),
             subject: subject.into(),
@@ -80,6 +81,9 @@ impl Engine {
             account.routes.forget_all();
         } else {
             account.routes.forget(subject);
+        }
+        if self.settings.routes {
+            self.interest_grew(slot, number, subject, queue);
         }
     }
 
@@ -136,6 +140,9 @@ impl Engine {
             account.routes.forget_all();
         } else {
             account.routes.forget(&sub.subject);
+        }
+        if self.settings.routes && sub.weight == 0 {
+            self.interest_shrank(&sub);
         }
     }
 

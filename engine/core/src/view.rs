@@ -134,7 +134,8 @@ impl Engine {
         limit: usize,
     ) -> (usize, Vec<SubView>) {
         let wanted = |sub: &&Sub| {
-            account.is_none_or(|number| number == sub.account)
+            sub.weight == 0
+                && account.is_none_or(|number| number == sub.account)
                 && test.is_none_or(|subject| crate::subject::matches(&sub.subject, subject))
         };
         let all = || self.subs.iter().map(|(_, sub)| sub).filter(wanted);

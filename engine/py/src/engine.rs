@@ -48,6 +48,7 @@ pub(crate) struct Limits {
     remember_routes: bool,
     report_arrivals: bool,
     conns_max: u64,
+    routes: bool,
 }
 
 impl From<Limits> for Settings {
@@ -66,6 +67,7 @@ impl From<Limits> for Settings {
             remember_routes: l.remember_routes,
             report_arrivals: l.report_arrivals,
             conns_max: l.conns_max,
+            routes: l.routes,
         }
     }
 }
@@ -89,6 +91,7 @@ pub(crate) struct Decided {
     about: Vec<u8>,
     system: bool,
     link: bool,
+    route: bool,
     connect_within_ns: Option<u64>,
     silent_ok: bool,
     open_rule: Option<OpenRuleParts>,
@@ -125,6 +128,7 @@ impl From<Decided> for Admission {
             about: d.about.into(),
             system: d.system,
             link: d.link,
+            route: d.route,
             connect_within_ns: d.connect_within_ns,
             silent_ok: d.silent_ok,
             open_rule: d.open_rule.map(|rule| Arc::new(rule.into())),
@@ -176,6 +180,24 @@ impl Engine {
     fn install_account(&self, number: u32, mappings: Option<Py<Mappings>>) {
         let mappings = mappings.map(|m| Arc::clone(&m.get().0));
         self.forwarder.tell(move |run| run.engine().install_account(number, mappings));
+    }
+
+    /// Gives an account the name by which other servers know it.
+    fn name_account(&self, number: u32, name: Vec<u8>) {
+        self.forwarder.tell(move |run| run.engine().name_account(number, &name));
+    }
+
+    /// Sends a protocol line to another server.
+    fn tell_peer(&self, cid: u64, line: Vec<u8>) {
+        self.forwarder.tell(move |run| run.engine().tell_peer(cid, &line));
+    }
+
+    /// Goes on with the connection of another server whose INFO was read.
+    fn proceed(&self, cid: u64) {
+        self.forwarder.tell(move |run| {
+            run.engine().proceed(cid);
+            run.resume_cid(cid);
+        });
     }
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.

@@ -50,7 +50,8 @@ class Handover:
 
     `connect_within_ns` of None means that the connection is admitted; otherwise nothing but CONNECT is accepted, within
     that time (0: without limit); with `silent_ok` another first frame becomes a `connect` event with empty arguments.
-    `link` is for the other processes of this node, which are neither counted nor shown.
+    `link` is for the other processes of this node, which are neither counted nor shown; `route` for other servers of the
+    cluster, whose handshake is over.
     """
 
     cid: int
@@ -71,6 +72,7 @@ class Handover:
     silent_ok: bool = False
     open_rule: OpenRule | None = None
     link: bool = False
+    route: bool = False
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""
@@ -344,6 +346,18 @@ class Forwarding(EngineControl):
                 websocket.message_bytes_max,
             )
         self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
+
+    def name_account(self, number: int, name: str) -> None:
+        """Tells by which name other servers of the cluster know an account."""
+        self._engine.name_account(number, name.encode())
+
+    def tell_peer(self, cid: int, line: bytes) -> None:
+        """Sends a protocol line to another server."""
+        self._engine.tell_peer(cid, line)
+
+    def proceed(self, cid: int) -> None:
+        """Goes on with the connection of another server, whose INFO (a `peer` event) was read."""
+        self._engine.proceed(cid)
 
     def open_door(self, fd: int, door: Door) -> None:
         """Has the engine accept connections from a listening socket, which it owns from now on."""

@@ -54,6 +54,9 @@ INVALID_PUBLISH_SUBJECT: Final = "Invalid Publish Subject"
 INVALID_SUBJECT: Final = "Invalid Subject"
 """SUB with a subject that is not valid. Stays open."""
 
+INVALID_SUBSCRIPTION: Final = "Invalid Subscription"
+"""Another server announced interest in a subject that is not valid. Closes: Protocol Violation."""
+
 INVALID_CLIENT_PROTOCOL: Final = "invalid client protocol"
 """CONNECT with a protocol other than 0 or 1. Closes: Bad Client Protocol Version."""
 
@@ -84,6 +87,7 @@ CLOSES: Final[Mapping[str, CloseReason]] = MappingProxyType(
         MAXIMUM_CONNECTIONS_EXCEEDED: CloseReason.MAXIMUM_CONNECTIONS_EXCEEDED,
         MAXIMUM_PAYLOAD_VIOLATION: CloseReason.MAXIMUM_MESSAGE_PAYLOAD_EXCEEDED,
         MAXIMUM_CONTROL_LINE_EXCEEDED: CloseReason.MAXIMUM_CONTROL_LINE_EXCEEDED,
+        INVALID_SUBSCRIPTION: CloseReason.PROTOCOL_VIOLATION,
         INVALID_CLIENT_PROTOCOL: CloseReason.BAD_CLIENT_PROTOCOL_VERSION,
         NO_RESPONDERS_REQUIRES_HEADERS: CloseReason.NO_RESPONDERS_REQUIRES_HEADERS,
         STALE_CONNECTION: CloseReason.STALE_CONNECTION,

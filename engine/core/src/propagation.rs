@@ -1,0 +1,114 @@
+//! What other servers of the cluster are told of the subscriptions here (reference: wire protocol 2.10).
+//!
+//! A server that joins is told everything in one batch; after that all hear of the first and the last subscription to a
+//! subject, and of every change in the number of a queue group's members. Never told: what other servers want (one hop),
+//! and what the other processes of this node want.
+
+use crate::conn::{Kind, Sub};
+use crate::engine::Engine;
+
+impl Engine {
+    /// Gives an account the name by which other servers know it.
+    pub fn name_account(&mut self, number: u32, name: &[u8]) {
+        if let Some(account) = self.accounts.get_mut(number as usize) {
+            account.name = name.into();
+            self.account_names.insert(name.into(), number);
+        }
+    }
+
+    /// Another server joined: it hears all interest at once.
+    pub(crate) fn join_peer(&mut self, slot: u32) {
+        self.peers.push(slot);
+        let mut batch = Vec::new();
+        for account in self.accounts.iter().filter(|account| !account.name.is_empty()) {
+            for (interest, &count) in &account.local {
+                let (subject, queue) = split_interest(interest);
+                push_interest(&mut batch, &account.name, subject, queue, count);
+            }
+        }
+        if !batch.is_empty() {
+            self.send(slot, &batch);
+        }
+    }
+
+    /// A subscription came to be on the connection in `slot`.
+    pub(crate) fn interest_grew(&mut self, slot: u32, number: u32, subject: &[u8], queue: Option<&[u8]>) {
+        if !self.is_told(slot) {
+            return;
+        }
+        let Some(account) = self.accounts.get_mut(number as usize) else { return };
+        let count = account.local.entry(interest_key(subject, queue).into()).or_insert(0);
+        *count += 1;
+        let count = *count;
+        if count == 1 || queue.is_some() {
+            self.tell_peers(number, subject, queue, count);
+        }
+    }
+
+    /// A subscription is gone.
+    pub(crate) fn interest_shrank(&mut self, sub: &Sub) {
+        if !self.is_told(sub.conn) {
+            return;
+        }
+        let Some(account) = self.accounts.get_mut(sub.account as usize) else { return };
+        let key = interest_key(&sub.subject, sub.queue.as_deref());
+        let Some(count) = account.local.get_mut(key.as_slice()) else { return };
+        *count = count.saturating_sub(1);
+        let count = *count;
+        if count == 0 {
+            account.local.remove(key.as_slice());
+        }
+        if count == 0 || sub.queue.is_some() {
+            self.tell_peers(sub.account, &sub.subject, sub.queue.as_deref(), count);
+        }
+    }
+
+    fn is_told(&self, slot: u32) -> bool {
+        self.conns.get(slot).is_some_and(|conn| matches!(conn.kind, Kind::Client | Kind::Internal))
+    }
+
+    fn tell_peers(&mut self, number: u32, subject: &[u8], queue: Option<&[u8]>, count: u32) {
+        let Some(account) = self.accounts.get(number as usize).filter(|account| !account.name.is_empty()) else { return };
+        if self.peers.is_empty() {
+            return;
+        }
+        let mut line = Vec::with_capacity(account.name.len() + subject.len() + 32);
+        push_interest(&mut line, &account.name, subject, queue, count);
+        for at in 0..self.peers.len() {
+            if let Some(&peer) = self.peers.get(at) {
+                self.send(peer, &line);
+            }
+        }
+    }
+}
+
+/// `subject` or `subject queue`: neither has blanks in it.
+fn interest_key(subject: &[u8], queue: Option<&[u8]>) -> Vec<u8> {
+    match queue {
+        None => subject.to_vec(),
+        Some(queue) => [subject, b" ", queue].concat(),
+    }
+}
+
+fn split_interest(key: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b' ', key) {
+        None => (key, None),
+        Some(gap) => (key.get(..gap).unwrap_or(&[]), key.get(gap + 1..)),
+    }
+}
+
+/// `RS+ account subject [queue weight]`, or `RS-` when nobody is left.
+fn push_interest(out: &mut Vec<u8>, account: &[u8], subject: &[u8], queue: Option<&[u8]>, count: u32) {
+    out.extend_from_slice(if count == 0 { b"RS- " } else { b"RS+ " });
+    out.extend_from_slice(account);
+    out.push(b' ');
+    out.extend_from_slice(subject);
+    if let Some(queue) = queue {
+        out.push(b' ');
+        out.extend_from_slice(queue);
+        if count > 0 {
+            out.extend_from_slice(format!(" {count}").as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
