@@ -21,6 +21,8 @@ pub struct Account {
     pub(crate) slow_consumers: u64,
     /// What other servers call it; empty until it is named.
     pub(crate) name: Box<[u8]>,
+    /// Other servers are told what the control plane wants in it.
+    pub(crate) system: bool,
     /// Subscriptions of this server by `subject` or `subject queue`, counted while other servers are told of them.
     pub(crate) local: BytesMap<u32>,
 }
@@ -57,6 +59,7 @@ impl Account {
             conns: 0,
             slow_consumers: 0,
             name: Box::default(),
+            system: false,
             local: BytesMap::with_hasher(seeded(seed)),
         }
     }

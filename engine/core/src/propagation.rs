@@ -2,16 +2,19 @@
 //!
 //! A server that joins is told everything in one batch; after that all hear of the first and the last subscription to a
 //! subject, and of every change in the number of a queue group's members. Never told: what other servers want (one hop),
-//! and what the other processes of this node want.
+//! what the other processes of this node want, and what the control plane wants outside of the system account, where every
+//! server answers for itself.
 
 use crate::conn::{Kind, Sub};
 use crate::engine::Engine;
 
 impl Engine {
-    /// Gives an account the name by which other servers know it.
-    pub fn name_account(&mut self, number: u32, name: &[u8]) {
+    /// Gives an account the name by which other servers know it. What the control plane wants in it is told to them only
+    /// with `system`. To be called before the first subscription in it.
+    pub fn name_account(&mut self, number: u32, name: &[u8], system: bool) {
         if let Some(account) = self.accounts.get_mut(number as usize) {
             account.name = name.into();
+            account.system = system;
             self.account_names.insert(name.into(), number);
         }
     }
@@ -33,7 +36,7 @@ impl Engine {
 
     /// A subscription came to be on the connection in `slot`.
     pub(crate) fn interest_grew(&mut self, slot: u32, number: u32, subject: &[u8], queue: Option<&[u8]>) {
-        if !self.is_told(slot) {
+        if !self.is_told(slot, number) {
             return;
         }
         let Some(account) = self.accounts.get_mut(number as usize) else { return };
@@ -47,7 +50,7 @@ impl Engine {
 
     /// A subscription is gone.
     pub(crate) fn interest_shrank(&mut self, sub: &Sub) {
-        if !self.is_told(sub.conn) {
+        if !self.is_told(sub.conn, sub.account) {
             return;
         }
         let Some(account) = self.accounts.get_mut(sub.account as usize) else { return };
@@ -63,8 +66,12 @@ impl Engine {
         }
     }
 
-    fn is_told(&self, slot: u32) -> bool {
-        self.conns.get(slot).is_some_and(|conn| matches!(conn.kind, Kind::Client | Kind::Internal))
+    fn is_told(&self, slot: u32, account: u32) -> bool {
+        match self.conns.get(slot).map(|conn| conn.kind) {
+            Some(Kind::Client) => true,
+            Some(Kind::Internal) => self.accounts.get(account as usize).is_some_and(|account| account.system),
+            Some(Kind::Link | Kind::Route) | None => false,
+        }
     }
 
     fn tell_peers(&mut self, number: u32, subject: &[u8], queue: Option<&[u8]>, count: u32) {

@@ -183,8 +183,8 @@ impl Engine {
     }
 
     /// Gives an account the name by which other servers know it.
-    fn name_account(&self, number: u32, name: Vec<u8>) {
-        self.forwarder.tell(move |run| run.engine().name_account(number, &name));
+    fn name_account(&self, number: u32, name: Vec<u8>, system: bool) {
+        self.forwarder.tell(move |run| run.engine().name_account(number, &name, system));
     }
 
     /// Sends a protocol line to another server.

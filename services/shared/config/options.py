@@ -144,6 +144,22 @@ class WebsocketOptions:
 
 
 @record
+class ClusterOptions:
+    """The `cluster` block. `port` 0 means that there is no cluster; `auth_timeout_ns` of None is the default."""
+
+    name: str = ""
+    host: str = "0.0.0.0"
+    port: int = 0
+    advertise: str = ""
+    no_advertise: bool = False
+    user: str = ""
+    password: str = field(default="", repr=False)
+    auth_timeout_ns: int | None = None
+    routes: tuple[str, ...] = field(default=(), repr=False)
+    connect_retries: int = 0
+
+
+@record
 class LogOptions:
     """Where log lines go and which levels are on."""
 
@@ -226,6 +242,7 @@ class Options:
     """TLS was asked for on the command line; such a node refuses a reload, since the flags do not survive it."""
     allow_non_tls: bool = False
     websocket: WebsocketOptions | None = None
+    cluster: ClusterOptions | None = None
 
     fleet: FleetOptions = FleetOptions()
 

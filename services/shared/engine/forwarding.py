@@ -347,9 +347,9 @@ class Forwarding(EngineControl):
             )
         self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
 
-    def name_account(self, number: int, name: str) -> None:
-        """Tells by which name other servers of the cluster know an account."""
-        self._engine.name_account(number, name.encode())
+    def name_account(self, number: int, name: str, *, system: bool) -> None:
+        """Tells by which name other servers know an account, and whether they hear what we ourselves want in it."""
+        self._engine.name_account(number, name.encode(), system)
 
     def tell_peer(self, cid: int, line: bytes) -> None:
         """Sends a protocol line to another server."""
