@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from services.shared.config.options import Options
-from services.shared.runtime.role_plan import MONITORING_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER, Identity
+from services.shared.runtime.role_plan import (
+    CLUSTER_LISTENER,
+    MONITORING_LISTENER,
+    NATS_LISTENER,
+    WEBSOCKET_LISTENER,
+    Identity,
+)
 from services.shared.telemetry.log import Level
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 from services.supervisor.plan import NodePlan
@@ -23,6 +29,8 @@ def starting_lines(options: Options, *, identity: Identity, commit: str) -> Iter
     if commit:
         yield "INF", f"  Git:      [{commit}]"
     yield "DBG", f"  Product:  {PRODUCT} {PRODUCT_VERSION}"
+    if options.cluster is not None and options.cluster.name:
+        yield "INF", f"  Cluster:  {options.cluster.name}"
     yield "INF", f"  Name:     {identity.server_name}"
     yield "INF", f"  ID:       {identity.server_id}"
     if has_plain_passwords(options):
@@ -48,6 +56,8 @@ def ready_lines(options: Options, plan: NodePlan, *, addresses: Mapping[str, str
             yield "INF", f"Listening for websocket clients on {listener.scheme}://{address}"
             if listener.scheme == "ws":
                 yield "WRN", "Websocket not configured with TLS. DO NOT USE IN PRODUCTION!"
+        elif listener.name == CLUSTER_LISTENER:
+            yield "INF", f"Listening for route connections on {address}"
         elif listener.name == NATS_LISTENER:
             yield "INF", f"Listening for client connections on {address}"
             if options.proxy_protocol:

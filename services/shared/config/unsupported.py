@@ -55,9 +55,7 @@ _CLUSTER: Final = (
     ("connect_backoff", Unsupported("routes are dialled again every second", may_be_off=True)),
     ("ping_interval ping_max write_deadline write_timeout", Unsupported("routes keep to the limits of the top level")),
 )
-_CLUSTER_AUTHORIZATION: Final = (
-    ("permissions", Unsupported("servers of a cluster tell each other of all interest")),
-)
+_CLUSTER_AUTHORIZATION: Final = (("permissions", Unsupported("servers of a cluster tell each other of all interest")),)
 _TLS: Final = (
     ("ocsp_peer", Unsupported(_OCSP, may_be_off=True)),
     ("cert_store cert_match_by cert_match cert_match_skip_invalid ca_certs_match", Unsupported(_WINDOWS)),
