@@ -18,7 +18,6 @@ from tests.kit.wsclient import websocket_client
 IMPORTS = "ours refuses exports and imports of accounts with a sentence; they are not built yet"
 PROXIES = "ours refuses trusted proxies with a sentence; they are not built yet"
 REAL_ONLY = {
-    "test_info_lists_the_url_of_a_joined_peer_until_it_leaves": "checklist 61: ours does not serve routes yet",
     "test_leafnode_path_runs_the_leafnode_handshake_in_frames": "checklist 143: ours does not serve leafnodes yet",
     "test_stream_import_delivers_under_its_local_subject": IMPORTS,
     "test_what_is_not_imported_stays_away": IMPORTS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -79,7 +80,7 @@ async def test_a_request_that_nobody_serves_in_the_cluster_is_told_so(kinds: Kin
         await until_heard(a, b, "service")
         await until_heard(b, a, "ready")
         await a.subscribe("_INBOX.two", sid="7")
-        await a.publish("service", b"question", reply="_INBOX.two")
+        await a.send(b"PUB service _INBOX.two 8\r\nquestion\r\n")
         await a.expect_match(rb"HMSG _INBOX.two 7 \d+ \d+\r\nNATS/1.0 503.*")
 
 
@@ -129,7 +130,7 @@ async def test_interest_goes_with_the_last_subscription(kinds: Kinds) -> None:
         await b.ping_pong()
         await until_heard(b, a, "ready")
         await a.subscribe("_INBOX.gone", sid="7")
-        await a.publish("twice", b"x", reply="_INBOX.gone")
+        await a.send(b"PUB twice _INBOX.gone 1\r\nx\r\n")
         await a.expect_match(rb"HMSG _INBOX.gone 7 \d+ \d+\r\nNATS/1.0 503.*")
 
 
@@ -158,18 +159,20 @@ async def test_accounts_stay_apart_across_the_route(kinds: Kinds) -> None:
 @pytest.mark.parametrize("kinds", PAIRS, ids=pair_name)
 async def test_a_lost_server_is_dialled_again_and_interest_is_right(kinds: Kinds) -> None:
     seed_kind, joiner_kind = kinds
-    async with running_server(seed_kind, config=cluster_config()) as seed:
-        port = seed.port("cluster")
-        async with running_server(joiner_kind, config=cluster_config(routes=(port,))) as joiner, client_of(joiner) as b:
+    async with AsyncExitStack() as stack:
+        async with running_server(seed_kind, config=cluster_config()) as seed:
+            port = seed.port("cluster")
+            joining = cluster_config(routes=(port,))
+            joiner = await stack.enter_async_context(running_server(joiner_kind, config=joining))
+            b = await stack.enter_async_context(client_of(joiner))
             async with client_of(seed) as a:
                 await until_heard(a, b, "before")
-            await b.subscribe("kept")
-            seed_again = cluster_config(listen=f"127.0.0.1:{port}")
-            await trio_stop(seed)
-            async with running_server(seed_kind, config=seed_again) as again, client_of(again) as a:
-                await until_heard(a, b, "after")
-                await a.publish("kept", b"x")
-                await b.expect(b"MSG kept 1 1\r\nx\r\n")
+        await b.subscribe("kept")
+        seed_again = cluster_config(listen=f"127.0.0.1:{port}")
+        async with running_server(seed_kind, config=seed_again) as again, client_of(again) as a:
+            await until_heard(a, b, "after")
+            await a.publish("kept", b"x")
+            await b.expect(b"MSG kept 1 1\r\nx\r\n")
 
 
 @pairs
@@ -217,10 +220,3 @@ async def test_a_route_to_oneself_is_left_alone() -> None:
         await eventually(lambda: "Detected route to self" in server.log_text())
         async with client_of(server) as client:
             await client.ping_pong()
-
-
-async def trio_stop(server: object) -> None:
-    """Stops a server whose block goes on."""
-    import trio
-
-    await trio.to_thread.run_sync(server.stop)  # type: ignore[attr-defined]
