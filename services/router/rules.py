@@ -49,7 +49,7 @@ def compile_rules(
         ),
         ping_interval_ns=intervals,
         max_connections=options.max_connections,
-        mappings=_mappings(options),
+        mappings=_mappings(options, cluster=face.name),
     )  # fmt: skip
 
 
@@ -122,10 +122,10 @@ def _urls(*, host: str, port: int, advertise: str) -> tuple[str, ...]:
     return own_urls(host=host or "0.0.0.0", port=port, advertise=advertise, interface_addresses=addresses)
 
 
-def _mappings(options: Options) -> dict[str, Mappings | None]:
+def _mappings(options: Options, *, cluster: str) -> dict[str, Mappings | None]:
     """The compiled mappings by account; the top level's are those of the global account."""
     by_account = {GLOBAL_ACCOUNT: options.mappings} | {account.name: account.mappings for account in options.accounts}
-    return {name: compile_mappings(mappings, cluster="") for name, mappings in by_account.items()}
+    return {name: compile_mappings(mappings, cluster=cluster) for name, mappings in by_account.items()}
 
 
 def _template(

@@ -166,7 +166,13 @@ class Serving:
 
     def _cluster_changed(self, face: Face) -> None:
         """Tells clients what changed in the cluster, those who come and those who are there."""
+        renamed = face.name != self.face.name
         self._show(face)
+        if renamed:
+            # Mappings may be for one cluster only.
+            self.desk.rules = replace(self.desk.rules, mappings=self.compile(self.options, face).mappings)
+            for name, mappings in self.desk.rules.mappings.items():
+                self.engine.install_account(self.numbers.number(name), mappings)
         self.doors.refresh()
         for view in self.engine.connections():
             if view.about:

@@ -33,8 +33,12 @@ async def test_a_message_is_heard_on_the_other_server(kinds: Kinds) -> None:
 
 
 @pairs
-async def test_headers_travel(kinds: Kinds) -> None:
-    async with pair_of_servers(kinds) as (one, other), client_of(one, headers=True) as a, client_of(other, headers=True) as b:
+async def test_headers_travel_with_the_message(kinds: Kinds) -> None:
+    async with (
+        pair_of_servers(kinds) as (one, other),
+        client_of(one, headers=True) as a,
+        client_of(other, headers=True) as b,
+    ):
         await until_heard(a, b, "warm")
         await b.subscribe("h")
         await b.ping_pong()

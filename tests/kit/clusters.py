@@ -28,7 +28,9 @@ def pair_name(pair: object) -> str:
     return "-".join(kind.value for kind in pair)
 
 
-def cluster_config(*, name: str = "C", routes: tuple[int, ...] = (), more: str = "", listen: str = "127.0.0.1:-1") -> str:
+def cluster_config(
+    *, name: str = "C", routes: tuple[int, ...] = (), more: str = "", listen: str = "127.0.0.1:-1"
+) -> str:
     """A cluster block that listens on a free port and dials others by their ports."""
     urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
     named = f"name: {name}, " if name else ""

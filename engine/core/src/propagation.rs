@@ -75,7 +75,9 @@ impl Engine {
     }
 
     fn tell_peers(&mut self, number: u32, subject: &[u8], queue: Option<&[u8]>, count: u32) {
-        let Some(account) = self.accounts.get(number as usize).filter(|account| !account.name.is_empty()) else { return };
+        let Some(account) = self.accounts.get(number as usize).filter(|account| !account.name.is_empty()) else {
+            return;
+        };
         if self.peers.is_empty() {
             return;
         }

@@ -525,7 +525,13 @@ impl Outlet<'_> {
     /// One member gets it, here or elsewhere: members are chosen alike wherever they are, except that what another server
     /// sent stays here if it can (reference: 8.3).
     #[inline]
-    fn choose_and_deliver(&mut self, message: &Message<'_>, route: &Route, queue: &QueueRoute, rng: &mut Rng) -> Chosen {
+    fn choose_and_deliver(
+        &mut self,
+        message: &Message<'_>,
+        route: &Route,
+        queue: &QueueRoute,
+        rng: &mut Rng,
+    ) -> Chosen {
         let members = queue.members.len() as u32;
         if queue.remote.is_empty() {
             let start = if members > 1 { rng.below(members) } else { 0 };

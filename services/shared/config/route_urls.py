@@ -5,6 +5,9 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 from services.shared.records.record import field, record
+from services.shared.wire.quote import quote
+
+_SCHEMES = ("nats", "nats-route")
 
 
 @record
@@ -23,14 +26,19 @@ class RouteUrl:
 
 
 def parse_route_url(text: str) -> RouteUrl:
-    """Reads a URL; raises ValueError that says what is wrong with it, without its password."""
+    """Reads a URL; raises ValueError that shows it, without its password. `nats://` may be left out."""
+    text = text.strip()
     try:
-        parts = urlsplit(text.strip())
+        parts = urlsplit(text if "://" in text else f"nats://{text}")
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"error parsing route url: {error}") from None
-    if parts.scheme not in ("nats", "nats-route", "tls"):
-        raise ValueError('error parsing route url: wanted "nats://host:port" or "nats-route://host:port"')
-    if not host or port is None:
-        raise ValueError("error parsing route url: wanted a host and a port")
+    except ValueError:
+        raise ValueError(f"error parsing route url [{quote(shown_route_url(text))}]") from None
+    if parts.scheme not in _SCHEMES or not host or port is None:
+        raise ValueError(f"error parsing route url [{quote(shown_route_url(text))}]: wanted nats://host:port")
     return RouteUrl(host=host, port=port, user=unquote(parts.username or ""), password=unquote(parts.password or ""))
+
+
+def shown_route_url(text: str) -> str:
+    """The URL without credentials."""
+    scheme, separator, rest = text.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else text.rpartition("@")[2]

@@ -22,10 +22,14 @@ from services.shared.config.reading import (
     table,
     unknown_field,
 )
-from services.shared.config.route_urls import parse_route_url
+from services.shared.config.route_urls import parse_route_url, shown_route_url
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
-from services.shared.wire.quote import quote
 
+_NOT_FOR_ROUTES: Final = (
+    ("users", "allow multiple users"),
+    ("token", "support tokens"),
+    ("auth_callout", "support callouts"),
+)
 _NO_COMPRESSION: Final = ("off", "disabled", "disable", "false", "not_supported", "not supported")
 
 
@@ -57,6 +61,8 @@ def _name(entry: Entry) -> str:
     name = string(entry)
     if " " in name:
         raise entry.problem("cluster name cannot contain spaces")
+    if name == "_":
+        raise entry.problem("cluster name is reserved")
     return name
 
 
@@ -68,20 +74,22 @@ def _routes(entry: Entry) -> tuple[str, ...]:
             parse_route_url(text)
         except ValueError as error:
             raise OptionProblem(str(error), at=element.at) from None
-        if text not in routes:
-            routes.append(text)
+        if text in routes:
+            entry.reading.problems.warn(shown_route_url(text), "Duplicate route entry detected", at=element.at)
+            continue
+        routes.append(text)
     return tuple(routes)
 
 
 def _authorization(entry: Entry) -> Fields:
-    return read_block(map_of(entry.value), _AUTHORIZATION_RULES, entry.reading, unknown=_unknown_in_authorization)
+    block = map_of(entry.value)
+    for name, sentence in _NOT_FOR_ROUTES:
+        if name in {key.lower() for key in block}:
+            raise entry.problem(f"Cluster authorization does not {sentence}")
+    return read_block(block, _AUTHORIZATION_RULES, entry.reading, unknown=_unknown_in_authorization)
 
 
 def _unknown_in_authorization(entry: Entry) -> None:
-    sentences = {"users": "allow multiple users", "token": "support tokens", "auth_callout": "support callouts"}
-    sentence = sentences.get(entry.key.lower())
-    if sentence is not None:
-        raise entry.problem(f"Cluster authorization does not {sentence}")
     refuse_unsupported("cluster authorization", entry)
     unknown_field(entry)
 
@@ -91,10 +99,7 @@ def _timeout(entry: Entry) -> int:
 
 
 def _retries(entry: Entry) -> int:
-    retries = integer(entry)
-    if retries < 0:
-        raise entry.problem(f"connect_retries wants a number from 0 on, got {quote(str(retries))}")
-    return retries
+    return max(0, integer(entry))
 
 
 _RULES: Final = table(

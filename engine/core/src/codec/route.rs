@@ -225,8 +225,16 @@ fn message<'a>(input: &'a [u8], line: &'a [u8], body_at: usize, headers: bool, l
         let (middle, header_text) = if headers { last(before)? } else { (before, total_text) };
         let header_bytes = if headers { Some(number(header_text)? as usize) } else { None };
         let (reply, queues) = between(middle)?;
-        (header_bytes.unwrap_or(0) as u64 <= total)
-            .then_some((account, subject, reply, queues, header_bytes, header_text, total_text, total))
+        (header_bytes.unwrap_or(0) as u64 <= total).then_some((
+            account,
+            subject,
+            reply,
+            queues,
+            header_bytes,
+            header_text,
+            total_text,
+            total,
+        ))
     };
     let Some((account, subject, reply, queues, header_bytes, header_text, total_text, total)) = parsed() else {
         return Next::Fault(Fault::Arguments);
@@ -258,10 +266,7 @@ fn message<'a>(input: &'a [u8], line: &'a [u8], body_at: usize, headers: bool, l
         (false, false) => None,
     };
     let tail = tail_at.filter(|_| tidy).and_then(|at| input.get(at..frame_end));
-    Next::Frame(
-        Frame::Message(Routed { account, subject, reply, queues, header_bytes, sizes, body, tail }),
-        frame_end,
-    )
+    Next::Frame(Frame::Message(Routed { account, subject, reply, queues, header_bytes, sizes, body, tail }), frame_end)
 }
 
 #[cfg(test)]
@@ -278,9 +283,14 @@ mod tests {
         }
     }
 
-    fn routed(input: &[u8]) -> (&[u8], &[u8], Option<usize>, &[u8], Option<&[u8]>) {
-        match frame(input) {
-            Frame::Message(m) => (m.reply, m.queues, m.header_bytes, m.body, m.tail),
+    /// Reply, groups, header bytes, body and tail of a message, as text.
+    fn routed(input: &str) -> String {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\r\n", "~");
+        match frame(input.as_bytes()) {
+            Frame::Message(m) => {
+                let [reply, queues, body] = [m.reply, m.queues, m.body].map(text);
+                format!("{reply}/{queues}/{:?}/{body}/{}", m.header_bytes, m.tail.map_or("none".into(), text))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -299,14 +309,14 @@ mod tests {
 
     #[test]
     fn messages_are_read_in_all_their_forms() {
-        let none = &b""[..];
-        assert_eq!(routed(b"RMSG X a 1\r\nz\r\n"), (none, none, None, b"z", Some(b"1\r\nz\r\n")));
-        assert_eq!(routed(b"RMSG X a rep 1\r\nz\r\n"), (b"rep", none, None, b"z", Some(b"rep 1\r\nz\r\n")));
-        assert_eq!(routed(b"RMSG X a | q1 q2 1\r\nz\r\n"), (none, b"q1 q2", None, b"z", Some(b"1\r\nz\r\n")));
-        assert_eq!(routed(b"RMSG X a + rep q1 1\r\nz\r\n"), (b"rep", b"q1", None, b"z", None));
-        assert_eq!(routed(b"HMSG X a + r q 2 3\r\nhhz\r\n"), (b"r", b"q", Some(2), b"hhz", None));
-        assert_eq!(routed(b"HMSG X a 2 3\r\nhhz\r\n"), (none, none, Some(2), b"hhz", Some(b"2 3\r\nhhz\r\n")));
-        assert_eq!(routed(b"RMSG X a | 1\r\nz\r\n").0, b"|");
+        assert_eq!(routed("RMSG X a 1\r\nz\r\n"), "//None/z/1~z~");
+        assert_eq!(routed("RMSG X a rep 1\r\nz\r\n"), "rep//None/z/rep 1~z~");
+        assert_eq!(routed("RMSG X a  rep  1\r\nz\r\n"), "rep//None/z/none");
+        assert_eq!(routed("RMSG X a | q1 q2 1\r\nz\r\n"), "/q1 q2/None/z/1~z~");
+        assert_eq!(routed("RMSG X a + rep q1 1\r\nz\r\n"), "rep/q1/None/z/none");
+        assert_eq!(routed("HMSG X a + r q 2 3\r\nhhz\r\n"), "r/q/Some(2)/hhz/none");
+        assert_eq!(routed("HMSG X a 2 3\r\nhhz\r\n"), "//Some(2)/hhz/2 3~hhz~");
+        assert_eq!(routed("RMSG X a | 1\r\nz\r\n"), "|//None/z/| 1~z~");
         for wrong in [&b"RMSG X a\r\n"[..], b"RMSG X a x q 1\r\n", b"RMSG X a + r 1\r\n", b"HMSG X a 3 2\r\n"] {
             assert_eq!(next_frame(wrong, &LIMITS), Next::Fault(Fault::Arguments), "{}", String::from_utf8_lossy(wrong));
         }

@@ -40,8 +40,6 @@ USED_WHILE_READING = {
 WITHOUT_OBJECT = {
     "AccountLimits.max_leafnodes": "leafnodes",
     "AccountOptions.nkey": "operator",
-    "Options.connect_error_reports": "cluster",
-    "Options.reconnect_error_reports": "cluster",
     "Options.store_dir": "jetstream",
     "TlsOptions.insecure": "leafnodes",
 }
