@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.kit.clusters import PAIRS, client_of, cluster_config, eventually, pair_name, pair_of_servers, until_heard
+from tests.kit.clusters import PAIRS, client_of, cluster_config, pair_name, pair_of_servers, until_heard
+from tests.kit.eventually import eventually
 from tests.kit.servers import ServerKind, running_server
 
 Kinds = tuple[ServerKind, ServerKind]

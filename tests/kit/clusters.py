@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,6 @@ from tests.kit.rawclient import RawClient, raw_client
 from tests.kit.servers import Server, ServerKind, running_server
 
 JOIN_S = 15.0
-POLL_S = 0.02
 
 PAIRS = [
     (ServerKind.OURS, ServerKind.OURS),
@@ -47,13 +46,6 @@ async def pair_of_servers(
         routes = (seed.port("cluster"),)
         joined = cluster_config(routes=routes, more=more) + config
         yield seed, await stack.enter_async_context(running_server(kinds[1], config=joined))
-
-
-async def eventually(done: Callable[[], Any], *, within_s: float = JOIN_S) -> None:
-    """Waits for a condition."""
-    with trio.fail_after(within_s):
-        while not done():
-            await trio.sleep(POLL_S)
 
 
 async def until_heard(speaker: RawClient, listener: RawClient, subject: str, *, within_s: float = JOIN_S) -> None:

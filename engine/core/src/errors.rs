@@ -47,7 +47,7 @@ pub const INVALID_PUBLISH_SUBJECT: &str = "Invalid Publish Subject";
 /// SUB with a subject that is not valid. Stays open.
 pub const INVALID_SUBJECT: &str = "Invalid Subject";
 
-/// Another server announced interest in a subject that is not valid. Closes: Protocol Violation.
+/// Another server announced interest in a subject that is not valid. It closes when it reads this.
 pub const INVALID_SUBSCRIPTION: &str = "Invalid Subscription";
 
 /// CONNECT with a protocol other than 0 or 1. Closes: Bad Client Protocol Version.
@@ -112,7 +112,6 @@ pub fn close_reason(text: &str) -> Option<CloseReason> {
         MAXIMUM_CONNECTIONS_EXCEEDED => CloseReason::MaximumConnectionsExceeded,
         MAXIMUM_PAYLOAD_VIOLATION => CloseReason::MaximumMessagePayloadExceeded,
         MAXIMUM_CONTROL_LINE_EXCEEDED => CloseReason::MaximumControlLineExceeded,
-        INVALID_SUBSCRIPTION => CloseReason::ProtocolViolation,
         INVALID_CLIENT_PROTOCOL => CloseReason::BadClientProtocolVersion,
         NO_RESPONDERS_REQUIRES_HEADERS => CloseReason::NoRespondersRequiresHeaders,
         STALE_CONNECTION => CloseReason::StaleConnection,

@@ -98,8 +98,7 @@ impl Engine {
 
     fn peer_wants(&mut self, slot: u32, account: &[u8], subject: &[u8], queue: Option<(&[u8], u32)>) {
         if !subject::is_valid(subject) || subject::tokens(subject).nth(subject::TOKENS_MAX).is_some() {
-            let detail = format!("interest in {:?}", String::from_utf8_lossy(subject));
-            self.close_now(slot, CloseReason::ProtocolViolation, Some(errors::INVALID_SUBSCRIPTION), &detail);
+            self.send_err(slot, errors::INVALID_SUBSCRIPTION.as_bytes());
             return;
         }
         let Self { conns, accounts, subs, account_names, .. } = self;

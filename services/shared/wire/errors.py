@@ -55,7 +55,7 @@ INVALID_SUBJECT: Final = "Invalid Subject"
 """SUB with a subject that is not valid. Stays open."""
 
 INVALID_SUBSCRIPTION: Final = "Invalid Subscription"
-"""Another server announced interest in a subject that is not valid. Closes: Protocol Violation."""
+"""Another server announced interest in a subject that is not valid. It closes when it reads this."""
 
 INVALID_CLIENT_PROTOCOL: Final = "invalid client protocol"
 """CONNECT with a protocol other than 0 or 1. Closes: Bad Client Protocol Version."""
@@ -87,7 +87,6 @@ CLOSES: Final[Mapping[str, CloseReason]] = MappingProxyType(
         MAXIMUM_CONNECTIONS_EXCEEDED: CloseReason.MAXIMUM_CONNECTIONS_EXCEEDED,
         MAXIMUM_PAYLOAD_VIOLATION: CloseReason.MAXIMUM_MESSAGE_PAYLOAD_EXCEEDED,
         MAXIMUM_CONTROL_LINE_EXCEEDED: CloseReason.MAXIMUM_CONTROL_LINE_EXCEEDED,
-        INVALID_SUBSCRIPTION: CloseReason.PROTOCOL_VIOLATION,
         INVALID_CLIENT_PROTOCOL: CloseReason.BAD_CLIENT_PROTOCOL_VERSION,
         NO_RESPONDERS_REQUIRES_HEADERS: CloseReason.NO_RESPONDERS_REQUIRES_HEADERS,
         STALE_CONNECTION: CloseReason.STALE_CONNECTION,
