@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
+import trio
 
 from tests.kit.clusters import PAIRS, client_of, cluster_config, pair_name, pair_of_servers, until_heard
 from tests.kit.eventually import eventually
-from tests.kit.servers import ServerKind, running_server
+from tests.kit.servers import Server, ServerKind, running_server
 
 Kinds = tuple[ServerKind, ServerKind]
 pairs = pytest.mark.parametrize("kinds", PAIRS, ids=pair_name)
@@ -225,3 +229,88 @@ async def test_a_route_to_oneself_is_left_alone() -> None:
         await eventually(lambda: "Detected route to self" in server.log_text())
         async with client_of(server) as client:
             await client.ping_pong()
+
+
+@pytest.mark.parametrize("kinds", PAIRS, ids=pair_name)
+async def test_two_that_dial_each_other_at_once_end_up_with_one_route(kinds: Kinds) -> None:
+    ports = []
+    for _ in kinds:
+        async with running_server(ServerKind.OURS, config=cluster_config()) as probe:
+            ports.append(probe.port("cluster"))
+    configs = [cluster_config(listen=f"127.0.0.1:{own}", routes=tuple(ports)) for own in ports]
+    async with AsyncExitStack() as stack:
+        servers: dict[int, Server] = {}
+
+        async def start(at: int) -> None:
+            servers[at] = await stack.enter_async_context(running_server(kinds[at], config=configs[at]))
+
+        async with trio.open_nursery() as nursery:
+            for at in range(2):
+                nursery.start_soon(start, at)
+        a = await stack.enter_async_context(client_of(servers[0]))
+        b = await stack.enter_async_context(client_of(servers[1]))
+        await until_heard(a, b, "met")
+        await until_heard(b, a, "met")
+        for number in range(20):
+            await b.subscribe(f"once.{number}", sid=f"{number}")
+        await b.ping_pong()
+        await until_heard(b, a, "ready")
+        for number in range(20):
+            await a.publish(f"once.{number}", b"x")
+            await b.expect(b"MSG once.%d %d 1\r\nx\r\n" % (number, number))
+        await b.ping_pong()
+
+
+async def test_a_mesh_from_flags_survives_the_loss_of_its_seed() -> None:
+    """Mission: servers started from flags, the seed stopped, another one added by way of those who are left."""
+    async with AsyncExitStack() as stack:
+
+        async def node(*routes: int) -> Server:
+            words = ["--cluster", "nats://127.0.0.1:-1", "--cluster_name", "walk"]
+            if routes:
+                words += ["--routes", ",".join(f"nats://127.0.0.1:{port}" for port in routes)]
+            return await stack.enter_async_context(running_server(ServerKind.OURS, args=words))
+
+        async with running_server(
+            ServerKind.OURS, args=["--cluster", "nats://127.0.0.1:-1", "--cluster_name", "walk"]
+        ) as seed:
+            first = await node(seed.port("cluster"))
+            second = await node(seed.port("cluster"))
+            a = await stack.enter_async_context(client_of(first))
+            b = await stack.enter_async_context(client_of(second))
+            await until_heard(a, b, "with.seed")
+        await until_heard(a, b, "without.seed")
+        third = await node(first.port("cluster"))
+        c = await stack.enter_async_context(client_of(third))
+        for speaker, listener in ((a, c), (c, a), (b, c), (c, b)):
+            await until_heard(speaker, listener, "with.third")
+
+
+async def test_generated_names_give_way_to_one_name() -> None:
+    """Checklist 81."""
+    async with AsyncExitStack() as stack:
+        seed = await stack.enter_async_context(running_server(ServerKind.OURS, config=cluster_config(name="")))
+        joining = cluster_config(name="", routes=(seed.port("cluster"),))
+        joiner = await stack.enter_async_context(running_server(ServerKind.OURS, config=joining))
+        a = await stack.enter_async_context(client_of(seed))
+        b = await stack.enter_async_context(client_of(joiner))
+        await until_heard(a, b, "one.name")
+        async with client_of(seed) as one, client_of(joiner) as other:
+            assert one.info["cluster"] == other.info["cluster"] != ""
+
+
+async def test_killing_a_role_loses_the_routes_only_for_a_moment() -> None:
+    """A router that is restarted by its supervisor joins again, and hears all interest again."""
+    async with pair_of_servers((ServerKind.OURS, ServerKind.OURS)) as (one, other), client_of(other) as b:
+        async with client_of(one) as a:
+            await until_heard(a, b, "before")
+        await b.subscribe("kept")
+        await b.ping_pong()
+        for pid in one.descendants():
+            if "nf-router" in Path(f"/proc/{pid}/comm").read_text():
+                os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: one.log_text().count("Route connection created") >= 2, within_s=20)
+        async with client_of(one) as a:
+            await until_heard(a, b, "after")
+            await a.publish("kept", b"x")
+            await b.expect(b"MSG kept 1 1\r\nx\r\n")
