@@ -159,6 +159,8 @@ class Serving:
             Mesh(myself), options, carrier=EngineCarrier(self.engine, self.options), reporting=reporting,
             on_change=self._cluster_changed, log=self.log,
         )  # fmt: skip
+        mesh = self.cluster.mesh
+        self.inspection.peers = lambda: mesh.peers
         if not options.name:
             self.log.info("Cluster name was dynamically generated, consider setting one")
         door = socket.socket(fileno=os.dup(self.plan.sockets[CLUSTER_LISTENER]))

@@ -7,7 +7,9 @@ import signal
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import trio
 
@@ -314,3 +316,31 @@ async def test_killing_a_role_loses_the_routes_only_for_a_moment() -> None:
             await until_heard(a, b, "after")
             await a.publish("kept", b"x")
             await b.expect(b"MSG kept 1 1\r\nx\r\n")
+
+
+@pytest.mark.parametrize("kinds", PAIRS, ids=pair_name)
+async def test_monitoring_shows_the_route_on_both_sides(kinds: Kinds) -> None:
+    async with AsyncExitStack() as stack:
+        seed = await stack.enter_async_context(running_server(kinds[0], config=cluster_config(), monitoring=True))
+        joining = cluster_config(routes=(seed.port("cluster"),))
+        joiner = await stack.enter_async_context(running_server(kinds[1], config=joining, monitoring=True))
+        a = await stack.enter_async_context(client_of(seed))
+        b = await stack.enter_async_context(client_of(joiner))
+        await until_heard(a, b, "seen")
+        await until_heard(b, a, "seen")
+        for server, other, solicited in ((joiner, seed, True), (seed, joiner, False)):
+            page = await fetch(server, "/routez")
+            remote = (await fetch(other, "/varz"))["server_id"]
+            [row] = page["routes"]
+            assert (page["num_routes"], row["remote_id"]) == (1, remote)
+            assert (row["did_solicit"], row["is_configured"], row["pending_size"]) == (solicited, solicited, 0)
+            assert row["in_msgs"] > 0 and row["out_msgs"] > 0
+            varz = await fetch(server, "/varz")
+            assert (varz["routes"], varz["remotes"], varz["cluster"]["name"]) == (1, 1, "C")
+            assert varz["cluster"]["cluster_port"] == server.port("cluster")
+
+
+async def fetch(server: Server, path: str) -> Any:
+    """A page of monitoring."""
+    async with httpx.AsyncClient() as web:
+        return (await web.get(f"http://127.0.0.1:{server.monitor_port}{path}")).json()

@@ -91,6 +91,11 @@ impl Engine {
             .collect()
     }
 
+    /// All open connections to other servers of the cluster.
+    pub fn route_views(&self) -> Vec<ConnView> {
+        self.peers.iter().filter_map(|&slot| self.conns.get(slot)).map(view).collect()
+    }
+
     /// The connection with this client id.
     pub fn conn_view(&self, cid: u64) -> Option<ConnView> {
         self.slot_of(cid).and_then(|slot| self.conns.get(slot)).filter(|conn| conn.kind == Kind::Client).map(view)

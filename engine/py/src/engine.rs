@@ -336,6 +336,12 @@ impl Engine {
         found.iter().map(|view| views::conn(py, view)).collect()
     }
 
+    /// Views of all connections to other servers of the cluster.
+    fn routes<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = py.detach(|| self.forwarder.ask(|run| run.engine().route_views())).map_err(gone)?;
+        found.iter().map(|view| views::conn(py, view)).collect()
+    }
+
     /// For each of these connections the certificates that its peer showed, its own first.
     fn peer_certificates<'py>(&self, py: Python<'py>, cids: Vec<u64>) -> PyResult<Vec<Vec<Bound<'py, PyBytes>>>> {
         let look = move |run: &mut Run| cids.iter().map(|&cid| run.peer_certificates(cid)).collect::<Vec<_>>();

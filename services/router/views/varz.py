@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from services.router.admission.directory import AUTH_TIMEOUT_NS, TLS_GRACE_NS
 from services.shared.config.options import Options, WebsocketOptions
+from services.shared.config.route_urls import parse_route_url
 from services.shared.member.server_info import FEATURE_FLAGS
 from services.shared.records.record import record
-from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, Identity
+from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 from services.shared.wire.times import SECOND_NS, rfc3339, seconds_number, uptime_text
 
@@ -46,7 +47,7 @@ class Machine:
 
 def varz(
     standing: Standing, machine: Machine, *, now_ns: int, totals: Mapping[str, int],
-    http_requests: Mapping[str, int],
+    http_requests: Mapping[str, int], routes: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """All of it. `totals` are the engine's; `http_requests` counts requests to monitoring by path."""
     options = standing.options
@@ -68,7 +69,7 @@ def varz(
         "gomaxprocs": machine.usable_cores,
         "cpu": machine.cpu_percent,
     }
-    shown |= _traffic(totals)
+    shown |= _traffic(totals, routes=routes)
     shown |= {
         "http_req_stats": dict(sorted(http_requests.items())),
         "config_load_time": rfc3339(standing.loaded_ns),
@@ -125,7 +126,22 @@ def _limits(options: Options) -> dict[str, Any]:
 def _parts(standing: Standing) -> dict[str, Any]:
     websocket = standing.options.websocket
     shown = {} if websocket is None or not websocket.port else _websocket(websocket, standing)
-    return {"cluster": {}, "gateway": {}, "leaf": {}, "mqtt": {}, "websocket": shown, "jetstream": {}}
+    return {"cluster": _cluster(standing), "gateway": {}, "leaf": {}, "mqtt": {}, "websocket": shown, "jetstream": {}}
+
+
+def _cluster(standing: Standing) -> dict[str, Any]:
+    cluster = standing.options.cluster
+    if cluster is None or not cluster.port:
+        return {}
+    shown = {
+        "name": cluster.name,
+        "addr": cluster.host,
+        "cluster_port": standing.ports.get(CLUSTER_LISTENER, cluster.port),
+        "auth_timeout": seconds_number(cluster.auth_timeout_ns or AUTH_TIMEOUT_NS),
+        "urls": [parse_route_url(text).address for text in cluster.routes],
+        "tls_timeout": seconds_number(_TLS_TIMEOUT_NS),
+    }
+    return {name: value for name, value in shown.items() if value}
 
 
 def _websocket(options: WebsocketOptions, standing: Standing) -> dict[str, Any]:
@@ -150,12 +166,12 @@ def _websocket(options: WebsocketOptions, standing: Standing) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value}
 
 
-def _traffic(totals: Mapping[str, int]) -> dict[str, Any]:
+def _traffic(totals: Mapping[str, int], *, routes: int) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "connections": totals["connections"],
         "total_connections": totals["total_connections"],
-        "routes": 0,
-        "remotes": 0,
+        "routes": routes,
+        "remotes": routes,
         "leafnodes": 0,
     }
     for side in ("in", "out"):

@@ -178,6 +178,17 @@ class AccountView:
     lookups: Lookups
 
 
+def _connection_view(
+    cid: int, account: int | None, traffic: tuple[int, int, int, int], stalls: int, subscriptions: int,
+    pending_bytes: int, opened_ns: int, last_in_ns: int, rtt_ns: int, about: bytes,
+    arrival: tuple[int, str, int, bytes, int] | None,
+) -> ConnectionView:  # fmt: skip
+    return ConnectionView(
+        cid, account, Traffic(*traffic), stalls, subscriptions, pending_bytes, opened_ns, last_in_ns, rtt_ns, about,
+        Arrival(*arrival) if arrival else None,
+    )  # fmt: skip
+
+
 def compile_permit(permissions: Permissions) -> Permit:
     """Compiles permissions; raises ValueError with the reference's text for a subject that is none."""
     publish, subscribe, responses = permissions.publish, permissions.subscribe, permissions.responses
@@ -280,10 +291,7 @@ class EngineControl:
 
     def connections(self, cid: int | None = None) -> list[ConnectionView]:
         """All open connections, or the one with a client id."""
-        return [
-            ConnectionView(c[0], c[1], Traffic(*c[2]), *c[3:10], Arrival(*c[10]) if c[10] else None)
-            for c in self._engine.connections(cid)
-        ]
+        return [_connection_view(*view) for view in self._engine.connections(cid)]
 
     def subscriptions(self, cids: Sequence[int]) -> list[SubscriptionView]:
         """All subscriptions of some connections."""
@@ -370,6 +378,10 @@ class Forwarding(EngineControl):
     def close_doors(self) -> None:
         """Accepts nobody any more through any door; their sockets are closed."""
         self._engine.close_doors()
+
+    def routes(self) -> list[ConnectionView]:
+        """All open connections to other servers of the cluster."""
+        return [_connection_view(*view) for view in self._engine.routes()]
 
     def peer_certificates(self, cids: Sequence[int]) -> list[list[bytes]]:
         """For each of these connections the certificates that its peer showed (DER), its own first."""
