@@ -15,8 +15,8 @@ from services.shared.runtime.role_plan import CLUSTER_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 from services.shared.wire.close_reasons import CloseReason
 
-ROUTE_PAYLOAD_BYTES_MAX: Final = 64 << 20
-"""Other servers have limits of their own for what clients publish; this one bounds what we keep for a message."""
+ROUTE_PAYLOAD_BYTES: Final = 64 << 20
+"""Other servers have limits of their own for what clients publish. At least this much is taken in a message of theirs."""
 
 ROUTE_PING_INTERVAL_NS: Final = 30_000_000_000
 
@@ -49,11 +49,12 @@ def member(options: Options, cluster: ClusterOptions, *, identity: Identity, por
 class EngineCarrier:
     """Routes that are up belong to the engine."""
 
-    __slots__ = ("_engine", "_headers", "_ping_interval_ns")
+    __slots__ = ("_engine", "_headers", "_payload_max", "_ping_interval_ns")
 
     def __init__(self, engine: Forwarding, options: Options) -> None:
         self._engine = engine
         self._headers = not options.no_header_support
+        self._payload_max = max(options.max_payload_bytes, ROUTE_PAYLOAD_BYTES)
         self._ping_interval_ns = min(options.ping_interval_ns, ROUTE_PING_INTERVAL_NS)
 
     def next_cid(self) -> int:
@@ -71,7 +72,7 @@ class EngineCarrier:
             echo=False,
             headers=headers and self._headers,
             no_responders=False,
-            payload_max=ROUTE_PAYLOAD_BYTES_MAX,
+            payload_max=self._payload_max,
             subs_max=UNLIMITED_SUBSCRIPTIONS,
             ping_interval_ns=self._ping_interval_ns,
             first_pong_info=b"",
@@ -89,6 +90,10 @@ class EngineCarrier:
     def close(self, cid: int, reason: CloseReason) -> None:
         """Ends a route."""
         self._engine.close(cid, reason)
+
+    def last_heard_ns(self, cid: int) -> int:
+        """When something came over a route, by the engine's clock; 0 when it is gone."""
+        return next((view.last_in_ns for view in self._engine.routes() if view.cid == cid), 0)
 
     def proceed(self, cid: int) -> None:
         """Reads on after an INFO."""

@@ -40,6 +40,9 @@ class Routes(Protocol):
     def closed(self, cid: int, reason: CloseReason, detail: str) -> bool:
         """A connection has ended; true when it was a route."""
 
+    def prefix(self, cid: int) -> str:
+        """How the log names a route; empty for what is none."""
+
 
 class EventSink:
     """Knows what each event of the engine means."""
@@ -138,6 +141,8 @@ class EventSink:
 
     def _prefix(self, cid: int) -> str:
         """How the log names a connection. What it did last may be reported after its end."""
+        if self.routes is not None and (prefix := self.routes.prefix(cid)):
+            return prefix
         views = self._engine.connections(cid)
         if not views:
             return self._prefixes.get(cid, f"cid:{cid}")

@@ -162,7 +162,7 @@ class Serving:
         mesh = self.cluster.mesh
         self.inspection.peers = lambda: mesh.peers
         if not options.name:
-            self.log.info("Cluster name was dynamically generated, consider setting one")
+            self.log.info(f"Cluster name is {mesh.name}")
         door = socket.socket(fileno=os.dup(self.plan.sockets[CLUSTER_LISTENER]))
         nursery.start_soon(self.cluster.run, door, name="routes")
 

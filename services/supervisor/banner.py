@@ -49,15 +49,13 @@ def monitor_lines(plan: NodePlan, *, addresses: Mapping[str, str]) -> Iterator[L
 
 
 def ready_lines(options: Options, plan: NodePlan, *, addresses: Mapping[str, str]) -> Iterator[Line]:
-    """From the WebSocket lines to `Server is ready`; written only when clients are really served."""
+    """From the WebSocket lines to those of the cluster; written only when clients are really served."""
     for listener in plan.listeners:
         address = addresses[listener.name]
         if listener.name == WEBSOCKET_LISTENER:
             yield "INF", f"Listening for websocket clients on {listener.scheme}://{address}"
             if listener.scheme == "ws":
                 yield "WRN", "Websocket not configured with TLS. DO NOT USE IN PRODUCTION!"
-        elif listener.name == CLUSTER_LISTENER:
-            yield "INF", f"Listening for route connections on {address}"
         elif listener.name == NATS_LISTENER:
             yield "INF", f"Listening for client connections on {address}"
             if options.proxy_protocol:
@@ -67,6 +65,12 @@ def ready_lines(options: Options, plan: NodePlan, *, addresses: Mapping[str, str
                 if options.tls.handshake_first_delay_ns == 0:
                     yield "WRN", 'Clients that are not using "TLS Handshake First" option will fail to connect'
     yield "INF", "Server is ready"
+    if CLUSTER_LISTENER in addresses and options.cluster is not None:
+        if options.cluster.name:
+            yield "INF", f"Cluster name is {options.cluster.name}"
+        else:
+            yield "WRN", "Cluster name was dynamically generated, consider setting one"
+        yield "INF", f"Listening for route connections on {addresses[CLUSTER_LISTENER]}"
 
 
 def has_plain_passwords(options: Options) -> bool:

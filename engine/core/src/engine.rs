@@ -118,6 +118,8 @@ enum Unconnected {
 pub struct Totals {
     /// Traffic of all connections.
     pub traffic: Traffic,
+    /// The part of it that came from other servers, or went to them.
+    pub routed: Traffic,
     /// Connections cut as slow consumers.
     pub slow_consumers: u64,
     /// Connections cut because pings went unanswered.

@@ -32,6 +32,9 @@ impl Engine {
         while at < buffer.len() {
             match next_frame(buffer.get(at..).unwrap_or(&[]), &limits) {
                 Next::Frame(frame, used) => {
+                    if self.settings.trace {
+                        self.trace_peer(slot, &frame, buffer.get(at..at + used).unwrap_or(&[]));
+                    }
                     at += used;
                     self.handle_peer(slot, frame, buffer, now_ns);
                     self.settle(now_ns);

@@ -23,11 +23,19 @@ impl Engine {
     pub(crate) fn join_peer(&mut self, slot: u32) {
         self.peers.push(slot);
         let mut batch = Vec::new();
+        let mut lines = Vec::new();
         for account in self.accounts.iter().filter(|account| !account.name.is_empty()) {
             for (interest, &count) in &account.local {
                 let (subject, queue) = split_interest(interest);
                 push_interest(&mut batch, &account.name, subject, queue, count);
+                if self.settings.trace {
+                    lines.push(std::mem::take(&mut batch));
+                }
             }
+        }
+        // The log shows what is sent by the line.
+        for line in lines {
+            self.send(slot, &line);
         }
         if !batch.is_empty() {
             self.send(slot, &batch);

@@ -59,6 +59,8 @@ struct Outlet<'a> {
     tracing: &'a mut Option<Box<Tracing>>,
     out_msgs: u64,
     out_bytes: u64,
+    routed_msgs: u64,
+    routed_bytes: u64,
 }
 
 impl Engine {
@@ -268,6 +270,8 @@ impl Engine {
             tracing,
             out_msgs: 0,
             out_bytes: 0,
+            routed_msgs: 0,
+            routed_bytes: 0,
         };
         if let Some(tracing) = outlet.tracing {
             tracing.mapped = message.subject.into();
@@ -298,6 +302,8 @@ impl Engine {
         account.traffic.out_bytes += outlet.out_bytes;
         totals.traffic.out_msgs += outlet.out_msgs;
         totals.traffic.out_bytes += outlet.out_bytes;
+        totals.routed.out_msgs += outlet.routed_msgs;
+        totals.routed.out_bytes += outlet.routed_bytes;
         self.stall = outlet.stall;
         self.fresh_bytes = outlet.fresh_bytes;
         self.full = outlet.full || outlet.fresh_bytes > YIELD_TOTAL_BYTES;
@@ -310,8 +316,10 @@ impl Engine {
         let (bytes, from_cid) = (p.body.len() as u64, conn.admission.cid);
         conn.traffic.in_msgs += 1;
         conn.traffic.in_bytes += bytes;
-        self.totals.traffic.in_msgs += 1;
-        self.totals.traffic.in_bytes += bytes;
+        for traffic in [&mut self.totals.traffic, &mut self.totals.routed] {
+            traffic.in_msgs += 1;
+            traffic.in_bytes += bytes;
+        }
         let Some(&account) = self.account_names.get(p.account) else { return };
         let Some(entry) = self.accounts.get_mut(account as usize) else { return };
         entry.traffic.in_msgs += 1;
@@ -563,7 +571,7 @@ impl Outlet<'_> {
         message: &Message<'_>,
         prefix: &[u8],
         peer: &Peer,
-        queues: impl Iterator<Item = &'q [u8]>,
+        queues: impl Iterator<Item = &'q [u8]> + Clone,
     ) -> bool {
         let Some(conn) = self.conns.get_mut(peer.conn) else { return false };
         if conn.closing.is_some() || peer.conn == message.from {
@@ -583,6 +591,10 @@ impl Outlet<'_> {
             conn.out.push(prefix.get(1..).unwrap_or(&[]));
         } else {
             conn.out.push(prefix);
+        }
+        if self.settings.trace {
+            let names: Vec<&[u8]> = queues.clone().collect();
+            self.events.push(trace_forward(self.settings, message, conn, (prefix, &names, stripped)));
         }
         let mut reply = message.reply;
         let mut listed = false;
@@ -617,6 +629,8 @@ impl Outlet<'_> {
         conn.traffic.out_bytes += body_bytes as u64;
         self.out_msgs += 1;
         self.out_bytes += body_bytes as u64;
+        self.routed_msgs += 1;
+        self.routed_bytes += body_bytes as u64;
         touch(self.touched, conn, peer.conn);
         let pending_max = self.settings.pending_max;
         let pending = conn.pending();
@@ -789,6 +803,42 @@ fn trace_delivery(settings: &Settings, message: &Message<'_>, conn: &Conn, prefi
         inbound: false,
         line: traced_line([start, message.reply, separator, &sizes].concat()),
         body: traced_body(settings, header_bytes, body),
+    }
+}
+
+/// What the log shows of a message to another server, from the start of its line, the groups that it should serve, and
+/// the bytes of its header block if that is left away.
+#[cold]
+fn trace_forward(
+    settings: &Settings,
+    message: &Message<'_>,
+    conn: &Conn,
+    (prefix, queues, stripped): (&[u8], &[&[u8]], Option<usize>),
+) -> Event {
+    let headers = message.header_bytes.filter(|_| stripped.is_none());
+    let body = message.body.get(stripped.unwrap_or(0)..).unwrap_or(&[]);
+    let mut line = if headers.is_some() { b"H".to_vec() } else { b"R".to_vec() };
+    line.extend_from_slice(prefix.get(1..).unwrap_or(&[]));
+    let mut words = queues.to_vec();
+    match (queues.is_empty(), message.reply.is_empty()) {
+        (true, true) => {}
+        (true, false) => words.push(message.reply),
+        (false, true) => words.insert(0, b"|"),
+        (false, false) => words.splice(0..0, [&b"+"[..], message.reply]).for_each(drop),
+    }
+    for word in words {
+        line.extend_from_slice(word);
+        line.push(b' ');
+    }
+    match stripped {
+        Some(_) => line.extend_from_slice(body.len().to_string().as_bytes()),
+        None => line.extend_from_slice(message.sizes),
+    }
+    Event::Trace {
+        cid: conn.admission.cid,
+        inbound: false,
+        line: traced_line(line),
+        body: traced_body(settings, headers, body),
     }
 }
 

@@ -177,8 +177,11 @@ def _traffic(totals: Mapping[str, int], *, routes: int) -> dict[str, Any]:
     for side in ("in", "out"):
         msgs, count = totals[f"{side}_msgs"], totals[f"{side}_bytes"]
         shown |= {
-            f"{side}_msgs": msgs, f"{side}_bytes": count, f"{side}_client_msgs": msgs, f"{side}_client_bytes": count,
-        }  # fmt: skip
+            f"{side}_msgs": msgs,
+            f"{side}_bytes": count,
+            f"{side}_client_msgs": msgs - totals[f"routed_{side}_msgs"],
+            f"{side}_client_bytes": count - totals[f"routed_{side}_bytes"],
+        }
     return shown | {
         "slow_consumers": totals["slow_consumers"],
         "stale_connections": totals["stale_connections"],
@@ -219,6 +222,8 @@ def statsz(
     """The short form that servers tell each other."""
     sent = {"msgs": totals["out_msgs"], "bytes": totals["out_bytes"]}
     received = {"msgs": totals["in_msgs"], "bytes": totals["in_bytes"]}
+    to_routes = {"msgs": totals["routed_out_msgs"], "bytes": totals["routed_out_bytes"]}
+    from_routes = {"msgs": totals["routed_in_msgs"], "bytes": totals["routed_in_bytes"]}
     shown: dict[str, Any] = {
         "start": rfc3339(standing.started_ns),
         "mem": machine.memory_bytes,
@@ -229,9 +234,9 @@ def statsz(
         "active_accounts": active_accounts,
         "subscriptions": totals["subscriptions"],
         "sent": sent,
-        "sent_to_clients": sent,
+        "sent_to_clients": {name: sent[name] - to_routes[name] for name in sent},
         "received": received,
-        "received_from_clients": received,
+        "received_from_clients": {name: received[name] - from_routes[name] for name in received},
         "slow_consumers": totals["slow_consumers"],
     }
     if totals["slow_consumers"]:

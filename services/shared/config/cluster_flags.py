@@ -32,7 +32,7 @@ def with_cluster_flags(options: Options, flags: FlagOverrides) -> Options:
 def _listening(cluster: ClusterOptions, text: str) -> ClusterOptions:
     """`nats://[user:password@]host:port`; an empty text takes the listener away."""
     if not text:
-        return replace(cluster, port=0, user="", password="")
+        return replace(cluster, port=0, user="", password="", routes=())
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", _port(parts.netloc)

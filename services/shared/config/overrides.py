@@ -101,6 +101,7 @@ KEPT_ON_RELOAD: Final = frozenset(
         "password",
         "token",
         "cluster",
+        "cluster_name",
         "cluster_advertise",
         "no_advertise",
         "connect_retries",

@@ -8,18 +8,20 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import trio
 
 from services.shared.config.options import ClusterOptions
 from services.shared.config.route_urls import RouteUrl, parse_route_url
 from services.shared.member.cluster_face import Face
+from services.shared.member.routes.carrier import Carrier
 from services.shared.member.routes.handshake import AcceptedHandshake, Credentials, DialledHandshake, Failed, Joined
 from services.shared.member.routes.mesh import Action, Dial, Drop, Mesh, Peer, Rejection, Tell
 from services.shared.member.routes.route_info import GOSSIP_DEFAULT, MalformedLineError, parse_info
 from services.shared.records.record import record
 from services.shared.telemetry.log import Logger
+from services.shared.wire import errors
 from services.shared.wire.close_reasons import CloseReason
 
 DIAL_S: Final = 1.0
@@ -30,27 +32,11 @@ FAREWELL_S: Final = 0.2
 """How long a refused peer may take to read why (reference for the others: wire protocol 2.13)."""
 
 READ_BYTES: Final = 64 << 10
+PROBE_S: Final = 2.0
+"""How long a route may stay silent after a PING when its server comes by another connection."""
+
 HANDSHAKES_MAX: Final = 256
 """Accepted connections whose handshake goes on, and learned servers that are dialled, at a time."""
-
-
-class Carrier(Protocol):
-    """Who carries routes that are up."""
-
-    def next_cid(self) -> int:
-        """A number for a route."""
-
-    def carry(self, fd: int, *, cid: int, received: bytes, headers: bool) -> None:
-        """Takes over the socket of a route, of which `received` was read already."""
-
-    def tell_peer(self, cid: int, line: bytes) -> None:
-        """Sends a line."""
-
-    def close(self, cid: int, reason: CloseReason) -> None:
-        """Ends a route; `MeshLoops.closed` hears of it."""
-
-    def proceed(self, cid: int) -> None:
-        """Reads on after an INFO."""
 
 
 @record
@@ -80,6 +66,12 @@ _Dialled: TypeAlias = "Joined | Failed | str"
 """The outcome of a dial: a text where it did not come to a handshake."""
 
 
+_LATE: Final = Failed(
+    rejection=Rejection(reason=CloseReason.AUTHENTICATION_TIMEOUT, text=errors.AUTHENTICATION_TIMEOUT),
+    text="authentication timeout",
+)
+
+
 class MeshLoops:
     """The routes of this server. `on_change` is told whenever what clients should know of the cluster changes."""
 
@@ -96,6 +88,7 @@ class MeshLoops:
         self._face = mesh.face
         self._gone: dict[str, trio.Event] = {}
         self._learning: set[str] = set()
+        self._probed: set[int] = set()
         self._handshakes = 0
 
     async def run(self, door: socket.socket) -> None:
@@ -139,15 +132,20 @@ class MeshLoops:
         peer = self.mesh.leave(cid)
         if peer is None:
             return False
-        prefix = f"{peer.ip}:{peer.port} - rid:{cid}"
+        prefix = _prefix(peer)
         if detail:
             self._log.error(f"{prefix} - {detail}")
-        self._log.info(f'{prefix} - Router connection closed: {reason.text} - Remote: "{_name(peer)}"')
+        self._log.info(f"{prefix} - Router connection closed: {reason.text} - Remote: {_name(peer)}")
         gone = self._gone.pop(peer.info.server_id, None)
         if gone is not None:
             gone.set()
         self._changed()
         return True
+
+    def prefix(self, cid: int) -> str:
+        """How the log names a route; empty for what is none."""
+        peer = self.mesh.of_connection(cid)
+        return "" if peer is None else _prefix(peer)
 
     def retire(self) -> None:
         """Lame duck mode: tells the other servers."""
@@ -161,13 +159,17 @@ class MeshLoops:
         timeout_ns = self._options.auth_timeout_ns
         self._handshakes += 1
         try:
-            with connection, trio.move_on_after(HANDSHAKE_S if timeout_ns is None else timeout_ns / 1e9):
+            with connection:
                 stream = trio.socket.from_stdlib_socket(connection)
-                outcome = await _shake_hands(stream, handshake)
+                outcome: _Dialled = _LATE
+                with trio.move_on_after(HANDSHAKE_S if timeout_ns is None else timeout_ns / 1e9):
+                    outcome = await _shake_hands(stream, handshake)
                 match outcome:
                     case Joined():
                         self._join(stream, outcome, ip=ip, port=port)
                     case Failed():
+                        if outcome.rejection.duplicate_of:
+                            self._nursery.start_soon(self._probe, outcome.rejection.duplicate_of)
                         await self._refuse(stream, outcome, f"{ip}:{port}")
                     case str():
                         self._log.debug(f"{ip}:{port} - a route was lost while it came up: {outcome}")
@@ -175,6 +177,21 @@ class MeshLoops:
                         assert_never(outcome)
         finally:
             self._handshakes -= 1
+
+    async def _probe(self, server_id: str) -> None:
+        """A server that is connected comes again: perhaps its first connection is dead, and only we do not know yet."""
+        peer = next((peer for peer in self.mesh.peers if peer.info.server_id == server_id), None)
+        if peer is None or peer.cid in self._probed:
+            return
+        self._probed.add(peer.cid)
+        try:
+            before = self._carrier.last_heard_ns(peer.cid)
+            self._carrier.tell_peer(peer.cid, b"PING\r\n")
+            await trio.sleep(PROBE_S)
+            if before and self._carrier.last_heard_ns(peer.cid) == before:
+                self._carrier.close(peer.cid, CloseReason.STALE_CONNECTION)
+        finally:
+            self._probed.discard(peer.cid)
 
     async def _keep(self, url: RouteUrl) -> None:
         """A configured route: dialled until it is there, and again when it is gone."""
@@ -190,7 +207,7 @@ class MeshLoops:
             if server_id:
                 attempt, connected = 0, True
                 await self._gone_from(server_id)
-            elif self._reporting.is_due(attempt, connected_before=connected):
+            else:
                 self._report(outcome, attempt, connected=connected)
             await trio.sleep(RETRY_S + random.uniform(0, JITTER_S))
 
@@ -223,7 +240,7 @@ class MeshLoops:
                 if server_id:
                     attempt, connected = 0, True
                     await self._gone_from(server_id)
-                elif self._reporting.is_due(attempt, connected_before=connected):
+                else:
                     self._report(outcome, attempt, connected=connected)
                 await trio.sleep(random.uniform(0, JITTER_S) + (0 if server_id else RETRY_S))
         finally:
@@ -245,8 +262,8 @@ class MeshLoops:
                 outcome = await _shake_hands(stream.socket, handshake)
                 if isinstance(outcome, Joined):
                     ip, port = stream.socket.getpeername()[:2]
-                    self._join(stream.socket, outcome, ip=ip, port=port, way=way)
-                elif isinstance(outcome, Failed):
+                    return self._join(stream.socket, outcome, ip=ip, port=port, way=way)
+                if isinstance(outcome, Failed):
                     await self._refuse(stream.socket, outcome, way.url.address)
         except OSError as error:
             return _os_text(error)
@@ -257,7 +274,11 @@ class MeshLoops:
 
     def _join(
         self, stream: trio.socket.SocketType, joined: Joined, *, ip: str, port: int, way: _Way | None = None
-    ) -> None:
+    ) -> _Dialled:
+        if self.mesh.knows(joined.info.server_id):
+            # It came by another connection while this one was being answered.
+            rejection = Rejection(reason=CloseReason.DUPLICATE_ROUTE, duplicate_of=joined.info.server_id)
+            return Failed(rejection=rejection, text=rejection.reason.text)
         cid = self._carrier.next_cid()
         peer = Peer(
             cid=cid, info=joined.info, ip=ip, port=port, solicited=way is not None,
@@ -265,23 +286,26 @@ class MeshLoops:
         )  # fmt: skip
         actions = self.mesh.join(peer, dial_mode=way.gossip_mode if way is not None else GOSSIP_DEFAULT)
         self._gone[joined.info.server_id] = trio.Event()
-        self._log.info(f'{ip}:{port} - rid:{cid} - Route connection created - Remote: "{_name(peer)}"')
+        self._log.info(f"{_prefix(peer)} - Route connection created")
+        self._log.debug(f'{_prefix(peer)} - Registering remote route "{joined.info.server_id}"')
         self._carrier.carry(stream.detach(), cid=cid, received=joined.rest, headers=joined.headers)
         self._carry_out(actions)
         self._changed()
+        return joined
 
     async def _refuse(self, stream: trio.socket.SocketType, failed: Failed, address: str) -> None:
         rejection: Rejection = failed.rejection
         quiet = rejection.self_route or rejection.duplicate_of
         (self._log.debug if quiet else self._log.error)(f"{address} - {failed.text}")
+        if not rejection.text:
+            return
         try:
-            if rejection.text:
+            with trio.move_on_after(FAREWELL_S):
                 await _send(stream, f"-ERR '{rejection.text}'\r\n".encode())
                 stream.shutdown(socket.SHUT_WR)
                 # What still comes is read away, or the peer would lose what it was told.
-                with trio.move_on_after(FAREWELL_S):
-                    while await stream.recv(READ_BYTES):
-                        pass
+                while await stream.recv(READ_BYTES):
+                    pass
         except OSError:
             pass  # it is gone already
 
@@ -291,9 +315,12 @@ class MeshLoops:
             await gone.wait()
 
     def _report(self, outcome: _Dialled, attempt: int, *, connected: bool) -> None:
+        """A failure to connect; those that are not to be reported go to the debug log."""
         text = outcome if isinstance(outcome, str) else outcome.text if isinstance(outcome, Failed) else ""
         again = "re-" if connected else ""
-        self._log.error(f"Error trying to {again}connect to route (attempt {attempt}): {text}")
+        due = self._reporting.is_due(attempt, connected_before=connected)
+        write = self._log.error if due else self._log.debug
+        write(f"Error trying to {again}connect to route (attempt {attempt}): {text}")
 
     def _carry_out(self, actions: list[Action]) -> None:
         for action in actions:
@@ -351,6 +378,10 @@ async def _send(stream: trio.socket.SocketType, data: bytes) -> None:
 
 def _name(peer: Peer) -> str:
     return peer.info.server_name or peer.info.server_id
+
+
+def _prefix(peer: Peer) -> str:
+    return f"{peer.ip}:{peer.port} - rid:{peer.cid}"
 
 
 def _os_text(error: OSError) -> str:
