@@ -594,7 +594,7 @@ impl Outlet<'_> {
         }
         if self.settings.trace {
             let names: Vec<&[u8]> = queues.clone().collect();
-            self.events.push(trace_forward(self.settings, message, conn, (prefix, &names, stripped)));
+            self.events.push(trace_forward(self.settings, message, conn, (prefix, names.as_slice(), stripped)));
         }
         let mut reply = message.reply;
         let mut listed = false;

@@ -270,6 +270,9 @@ class MeshLoops:
         finally:
             if handshake.info is not None:
                 self.mesh.dialled(handshake.info.server_id)
+        if isinstance(outcome, str) and handshake.info is not None and self.mesh.knows(handshake.info.server_id):
+            # It hung up because it had dialled us meanwhile.
+            return _duplicate(handshake.info.server_id)
         return outcome
 
     def _join(
@@ -277,8 +280,7 @@ class MeshLoops:
     ) -> _Dialled:
         if self.mesh.knows(joined.info.server_id):
             # It came by another connection while this one was being answered.
-            rejection = Rejection(reason=CloseReason.DUPLICATE_ROUTE, duplicate_of=joined.info.server_id)
-            return Failed(rejection=rejection, text=rejection.reason.text)
+            return _duplicate(joined.info.server_id)
         cid = self._carrier.next_cid()
         peer = Peer(
             cid=cid, info=joined.info, ip=ip, port=port, solicited=way is not None,
@@ -341,6 +343,11 @@ class MeshLoops:
                 self._log.info(f"Cluster name updated to {face.name}")
             self._face = face
             self._on_change(face)
+
+
+def _duplicate(server_id: str) -> Failed:
+    reason = CloseReason.DUPLICATE_ROUTE
+    return Failed(rejection=Rejection(reason=reason, duplicate_of=server_id), text=reason.text)
 
 
 def _reached(outcome: _Dialled) -> str:
