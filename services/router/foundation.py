@@ -16,6 +16,7 @@ from services.router.admission.directory import SYNTHETIC_SECRET_CHARS, Director
 from services.router.admission.info import InfoTemplate
 from services.router.census import Census
 from services.router.rib.accounts import AccountNumbers
+from services.router.rib.imports import install_imports
 from services.router.rib.limits import crew_size, engine_limits
 from services.router.rib.permits import PermitBook
 from services.router.rules import clustered, compile_rules, engine_greets, first_face, info_templates
@@ -78,6 +79,7 @@ def lay_foundation(plan: RolePlan, log: Logger, *, entropy: bytes) -> Foundation
         engine.install_account(numbers.number(name), rules.mappings.get(name))
     if clustered(plan.options) is not None:
         name_accounts(engine, rules.directory, numbers)
+    install_imports(engine, numbers, server_name=rules.server_name, before={}, after=rules.imports)
     census = Census()
     desk = Desk(engine=engine, rules=rules, numbers=numbers, permits=permits, census=census, log=log)
     fd = plan.sockets.get(NATS_LISTENER)

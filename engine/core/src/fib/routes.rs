@@ -57,6 +57,8 @@ pub struct Route {
     pub peers: Vec<Peer>,
     /// Frame starts of all targets.
     pub prefixes: Vec<u8>,
+    /// Service imports that take the subject to other accounts, by their place in the account's imports.
+    pub services: Vec<u32>,
 }
 
 impl Route {
@@ -81,11 +83,12 @@ impl Route {
             + self.queues.iter().map(|q| q.remote.len()).sum::<usize>() * std::mem::size_of::<(u32, u32)>()
             + self.peers.len() * std::mem::size_of::<Peer>()
             + self.prefixes.len()
+            + self.services.len() * std::mem::size_of::<u32>()
     }
 
     /// True when nobody receives the subject.
     pub fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.queues.is_empty() && self.peers.is_empty()
+        self.plain.is_empty() && self.queues.is_empty() && self.peers.is_empty() && self.services.is_empty()
     }
 }
 
