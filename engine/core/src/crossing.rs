@@ -88,6 +88,10 @@ impl Engine {
         if let Some(last) = named.filter(|&last| last as usize >= self.accounts.len()) {
             self.install_account(last, None);
         }
+        let changed: Vec<u32> = changes.iter().map(|(account, _)| *account).filter(|_| self.settings.routes).collect();
+        for &account in &changed {
+            self.recount_abroad(account, false);
+        }
         for (account, _) in &changes {
             self.remove_imports(*account);
         }
@@ -96,6 +100,9 @@ impl Engine {
             if !imports.is_empty() {
                 self.add_imports(account, imports);
             }
+        }
+        for account in changed {
+            self.recount_abroad(account, true);
         }
     }
 
@@ -260,7 +267,11 @@ impl Engine {
         if message.reply.is_empty() || message.reply.starts_with(ACKNOWLEDGEMENT) {
             return None;
         }
-        Some(self.crossings.responses.open(response, message.now_ns))
+        let opened = self.crossings.responses.open(response, message.now_ns);
+        while let Some((account, prefix)) = self.crossings.responses.take_news() {
+            self.want_answers(account, &prefix);
+        }
+        Some(opened)
     }
 
     /// The subject after an account's mappings; `None` when they drop the message, or when nothing can have that subject.

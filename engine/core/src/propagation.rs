@@ -7,6 +7,8 @@
 
 use crate::conn::{Kind, Sub};
 use crate::engine::Engine;
+use crate::imports::Stream;
+use crate::subject;
 
 impl Engine {
     /// Gives an account the name by which other servers know it. What the control plane wants in it is told to them only
@@ -44,33 +46,72 @@ impl Engine {
 
     /// A subscription came to be on the connection in `slot`.
     pub(crate) fn interest_grew(&mut self, slot: u32, number: u32, subject: &[u8], queue: Option<&[u8]>) {
-        if !self.is_told(slot, number) {
-            return;
-        }
-        let Some(account) = self.accounts.get_mut(number as usize) else { return };
-        let count = account.local.entry(interest_key(subject, queue).into()).or_insert(0);
-        *count += 1;
-        let count = *count;
-        if count == 1 || queue.is_some() {
-            self.tell_peers(number, subject, queue, count);
+        if self.is_told(slot, number) {
+            self.count_interest(number, subject, queue, true);
+            for (exporter, remote) in self.abroad(number, subject) {
+                self.count_interest(exporter, &remote, queue, true);
+            }
         }
     }
 
     /// A subscription is gone.
     pub(crate) fn interest_shrank(&mut self, sub: &Sub) {
-        if !self.is_told(sub.conn, sub.account) {
+        if self.is_told(sub.conn, sub.account) {
+            let queue = sub.queue.as_deref();
+            self.count_interest(sub.account, &sub.subject, queue, false);
+            for (exporter, remote) in self.abroad(sub.account, &sub.subject) {
+                self.count_interest(exporter, &remote, queue, false);
+            }
+        }
+    }
+
+    /// What an account imports is about to change, or has changed: with it changes what its subscriptions want of others.
+    pub(crate) fn recount_abroad(&mut self, number: u32, grow: bool) {
+        let of_account = self.subs.iter().map(|(_, sub)| sub).filter(|sub| sub.account == number && sub.weight == 0);
+        let told = of_account.filter(|sub| self.is_told(sub.conn, number));
+        let wanted: Vec<_> = told.map(|sub| (sub.subject.clone(), sub.queue.clone())).collect();
+        for (subject, queue) in wanted {
+            for (exporter, remote) in self.abroad(number, &subject) {
+                self.count_interest(exporter, &remote, queue.as_deref(), grow);
+            }
+        }
+    }
+
+    /// Answers to requests that crossed into an account come back there, under subjects that start like this.
+    pub(crate) fn want_answers(&mut self, number: u32, prefix: &[u8]) {
+        if self.settings.routes {
+            self.count_interest(number, &[prefix, b">"].concat(), None, true);
+        }
+    }
+
+    /// What a subscription wants of other accounts by stream imports: their numbers, and subjects there.
+    fn abroad(&self, number: u32, subject: &[u8]) -> Vec<(u32, Vec<u8>)> {
+        let Some(account) = self.accounts.get(number as usize) else { return Vec::new() };
+        let Some(imported) = &account.imported else { return Vec::new() };
+        let remote = |stream: &Stream| {
+            let wanted = subject::intersection(&stream.local, subject)?;
+            let mut remote = Vec::new();
+            stream.abroad.apply(&wanted, &mut |_| 0, &mut remote);
+            Some((stream.exporter, remote))
+        };
+        imported.imports.streams.iter().filter_map(remote).collect()
+    }
+
+    fn count_interest(&mut self, number: u32, subject: &[u8], queue: Option<&[u8]>, grow: bool) {
+        let Some(account) = self.accounts.get_mut(number as usize) else { return };
+        let key = interest_key(subject, queue);
+        let before = account.local.get(key.as_slice()).copied().unwrap_or(0);
+        let count = if grow { before.saturating_add(1) } else { before.saturating_sub(1) };
+        if count == before {
             return;
         }
-        let Some(account) = self.accounts.get_mut(sub.account as usize) else { return };
-        let key = interest_key(&sub.subject, sub.queue.as_deref());
-        let Some(count) = account.local.get_mut(key.as_slice()) else { return };
-        *count = count.saturating_sub(1);
-        let count = *count;
         if count == 0 {
             account.local.remove(key.as_slice());
+        } else {
+            account.local.insert(key.into(), count);
         }
-        if count == 0 || sub.queue.is_some() {
-            self.tell_peers(sub.account, &sub.subject, sub.queue.as_deref(), count);
+        if queue.is_some() || count == 0 || before == 0 {
+            self.tell_peers(number, subject, queue, count);
         }
     }
 

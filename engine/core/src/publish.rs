@@ -381,6 +381,9 @@ impl Engine {
             now_ns,
         };
         self.deliver(&message, route);
+        if p.subject.first() == Some(&b'_') && self.crossings.responses.is_reply(account, p.subject) {
+            self.answer(&message);
+        }
     }
 
     /// Answers a request that nobody heard, if its sender wants that and listens for the answer (reference: 1.11).

@@ -74,6 +74,8 @@ pub(crate) struct Responses {
     ledgers: HashMap<u32, Ledger>,
     /// What reply subjects begin with in an account where there was one.
     prefixes: HashMap<u32, Box<[u8]>>,
+    /// Those that are new.
+    news: Vec<(u32, Box<[u8]>)>,
     serial: u64,
 }
 
@@ -86,6 +88,7 @@ impl Responses {
             by_subject: BytesMap::with_hasher(seeded(seed)),
             ledgers: HashMap::new(),
             prefixes: HashMap::new(),
+            news: Vec::new(),
             serial: 0,
         }
     }
@@ -99,6 +102,11 @@ impl Responses {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// An account in which a request was opened for the first time, and what reply subjects begin with there.
+    pub fn take_news(&mut self) -> Option<(u32, Box<[u8]>)> {
+        self.news.pop()
     }
 
     /// Opens a request; returns its ticket and its reply subject.
@@ -120,12 +128,15 @@ impl Responses {
     }
 
     fn subject(&mut self, account: u32, serial: u64) -> Box<[u8]> {
-        let key = self.key;
-        let prefix = self.prefixes.entry(account).or_insert_with(|| {
+        let Self { key, prefixes, news, .. } = self;
+        let key = *key;
+        let prefix = prefixes.entry(account).or_insert_with(|| {
             let mut prefix = PREFIX.to_vec();
             push_digits(&mut prefix, siphash((key.0, key.1 ^ 1), &account.to_le_bytes()), ACCOUNT_CHARS);
             prefix.push(b'.');
-            prefix.into()
+            let prefix: Box<[u8]> = prefix.into();
+            news.push((account, prefix.clone()));
+            prefix
         });
         let mut subject = prefix.to_vec();
         push_digits(&mut subject, siphash(key, &serial.to_le_bytes()), TOKEN_CHARS);
