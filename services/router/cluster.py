@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.router.admission.advertising import split_host_port
-from services.router.rib.limits import UNLIMITED_SUBSCRIPTIONS
 from services.router.rules import client_urls, cluster_name, websocket_urls
 from services.shared.config.options import ClusterOptions, Options
 from services.shared.engine.forwarding import Forwarding, Handover
@@ -17,6 +16,9 @@ from services.shared.wire.close_reasons import CloseReason
 
 ROUTE_PAYLOAD_BYTES: Final = 64 << 20
 """Other servers have limits of their own for what clients publish. At least this much is taken in a message of theirs."""
+
+ROUTE_INTEREST_MAX: Final = 10_000_000
+"""Subjects and queue groups that one server may want; a bound on memory, far from what a cluster has."""
 
 ROUTE_PING_INTERVAL_NS: Final = 30_000_000_000
 
@@ -73,7 +75,7 @@ class EngineCarrier:
             headers=headers and self._headers,
             no_responders=False,
             payload_max=self._payload_max,
-            subs_max=UNLIMITED_SUBSCRIPTIONS,
+            subs_max=ROUTE_INTEREST_MAX,
             ping_interval_ns=self._ping_interval_ns,
             first_pong_info=b"",
             about=b"",

@@ -132,26 +132,30 @@ class _Members:
     def __init__(self, members: Mapping[str, Any]) -> None:
         self._members = members
 
+    def _member(self, name: str, default: object) -> object:
+        value = self._members.get(name)
+        return default if value is None else value
+
     def text(self, name: str) -> str:
-        value = self._members.get(name, "")
+        value = self._member(name, "")
         if not isinstance(value, str):
             raise MalformedLineError(f"wanted text for {name!r}")
         return value
 
     def number(self, name: str) -> int:
-        value = self._members.get(name, 0)
+        value = self._member(name, 0)
         if not isinstance(value, int) or isinstance(value, bool):
             raise MalformedLineError(f"wanted a number for {name!r}")
         return value
 
     def flag(self, name: str) -> bool:
-        value = self._members.get(name, False)
+        value = self._member(name, False)
         if not isinstance(value, bool):
             raise MalformedLineError(f"wanted true or false for {name!r}")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
-        values = self._members.get(name) or []
+        values = self._member(name, [])
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise MalformedLineError(f"wanted a list of texts for {name!r}")
         return tuple(values)
