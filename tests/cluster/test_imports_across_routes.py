@@ -16,7 +16,10 @@ accounts {
     E { users: [{user: e, password: e}], exports: [{stream: "str.>"}, {service: "svc.*"}] }
     I {
         users: [{user: i, password: i}]
-        imports: [{stream: {account: E, subject: "str.>"}, prefix: "pre"}, {service: {account: E, subject: "svc.*"}, to: "ask.*"}]
+        imports: [
+            {stream: {account: E, subject: "str.>"}, prefix: "pre"}
+            {service: {account: E, subject: "svc.*"}, to: "ask.*"}
+        ]
     }
 }
 """
@@ -55,7 +58,7 @@ async def test_an_imported_stream_comes_from_the_other_server(kinds: Kinds) -> N
         await i.ping_pong()
         await until_imported(e, i, "str.warm")
         await i.subscribe("pre.str.a", sid="1")
-        await i.subscribe("pre.*.b.>", sid="2")
+        await i.subscribe("pre.str.b.>", sid="2")
         await i.subscribe("pre.str.q", sid="3", queue="g")
         await i.subscribe("other.>", sid="4")
         await i.ping_pong()
