@@ -20,6 +20,11 @@ def eviction_pause_ns(*, clients: int, window_ns: int) -> int:
 
 def lame_duck_info(note: Mapping[str, Any], *, cid: int, rules: Rules) -> bytes | None:
     """The INFO with `ldm` for the connection with this note, without own addresses; None for one that reads no INFO."""
+    return update_info(note, cid=cid, rules=rules, lame_duck=True)
+
+
+def update_info(note: Mapping[str, Any], *, cid: int, rules: Rules, lame_duck: bool = False) -> bytes | None:
+    """The INFO that tells the connection with this note of a change; None for one that reads no INFO."""
     if note.get("proto", 0) < 1:
         return None
     account = rules.directory.accounts.get(note["account"])
@@ -27,5 +32,5 @@ def lame_duck_info(note: Mapping[str, Any], *, cid: int, rules: Rules) -> bytes 
     if account is not None and 0 <= account.max_payload_bytes < limit:
         limit = account.max_payload_bytes
     return rules.templates[Listener(note["listener"])].update(
-        client_id=cid, client_ip=note["ip"], max_payload_bytes=limit, lame_duck=True
+        client_id=cid, client_ip=note["ip"], max_payload_bytes=limit, lame_duck=lame_duck
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Doors:
     """Opens, changes and closes the listeners. `nursery` holds the tasks of connections that are coming up."""
 
-    __slots__ = ("_accepting", "_desk", "_engine", "_log", "_nursery", "_reception", "_sockets")
+    __slots__ = ("_accepting", "_desk", "_engine", "_greeting", "_log", "_nursery", "_reception", "_sockets")
 
     def __init__(
         self, sockets: Mapping[Listener, int], *, engine: Forwarding, desk: Desk, reception: Reception, log: Logger,
@@ -44,6 +44,7 @@ class Doors:
         self._log = log
         self._nursery = nursery
         self._accepting: list[trio.CancelScope] = []
+        self._greeting: list[Listener] = []
 
     def open(self, options: Options) -> None:
         """Accepts connections the way the options ask for; raises ValueError for a TLS block that cannot be used."""
@@ -71,10 +72,16 @@ class Doors:
             porter = porters.get(listener)
             if porter is None:
                 self._engine.open_door(os.dup(fd), self._desk.door(listener))
+                self._greeting.append(listener)
             else:
                 scope = trio.CancelScope()
                 self._accepting.append(scope)
                 self._nursery.start_soon(self._accept, os.dup(fd), porter, scope)
+
+    def refresh(self) -> None:
+        """What newcomers are told has changed; nothing else."""
+        for listener in self._greeting:
+            self._engine.change_door(self._desk.door(listener))
 
     def close(self) -> None:
         """Accepts nobody any more; connections that are coming up may finish."""
@@ -85,6 +92,7 @@ class Doors:
 
     def _leave(self) -> None:
         self._engine.close_doors()
+        self._greeting.clear()
         for scope in self._accepting:
             scope.cancel()
         self._accepting.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
@@ -30,11 +31,24 @@ PREFIXES_MAX = 1024
 _REASONS = {int(reason): reason for reason in CloseReason}
 
 
+class Routes(Protocol):
+    """Who cares for the routes to other servers."""
+
+    def heard(self, cid: int, text: bytes) -> None:
+        """INFO came over a route."""
+
+    def closed(self, cid: int, reason: CloseReason, detail: str) -> bool:
+        """A connection has ended; true when it was a route."""
+
+    def prefix(self, cid: int) -> str:
+        """How the log names a route; empty for what is none."""
+
+
 class EventSink:
     """Knows what each event of the engine means."""
 
     __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "_prefixes", "_ring", "_tracer",
-                 "on_message")  # fmt: skip
+                 "on_message", "routes")  # fmt: skip
 
     def __init__(
         self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, tracer: Tracer,
@@ -50,6 +64,7 @@ class EventSink:
         self._dropped = 0
         self._prefixes: dict[int, str] = {}
         self.on_message: Callable[[Event], None] | None = None
+        self.routes: Routes | None = None
 
     def take(self, event: Event) -> None:
         """Acts on one event."""
@@ -64,6 +79,9 @@ class EventSink:
                 self._closed(event)
             case "violation":
                 self._log.error(f"{self._prefix(event[1])} - {violation_text(event[2], event[3], event[4])}")
+            case "peer":
+                if self.routes is not None:
+                    self.routes.heard(event[1], event[2])
             case "info":
                 self._check_info(event[1], event[2])
             case "traced":
@@ -85,6 +103,8 @@ class EventSink:
 
     def _closed(self, event: Event) -> None:
         _, cid, account, code, detail, last, subs, about, came_in = event
+        if self.routes is not None and self.routes.closed(cid, _REASONS[code], detail):
+            return
         newcomer = self._desk.forget(cid)
         if is_link(cid):
             return
@@ -121,6 +141,8 @@ class EventSink:
 
     def _prefix(self, cid: int) -> str:
         """How the log names a connection. What it did last may be reported after its end."""
+        if self.routes is not None and (prefix := self.routes.prefix(cid)):
+            return prefix
         views = self._engine.connections(cid)
         if not views:
             return self._prefixes.get(cid, f"cid:{cid}")

@@ -9,18 +9,20 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from services.router.admission.desk import Desk, Rules
-from services.router.admission.directory import SYNTHETIC_SECRET_CHARS, Listener
+from services.router.admission.directory import SYNTHETIC_SECRET_CHARS, Directory, Listener
+from services.router.admission.info import InfoTemplate
 from services.router.census import Census
 from services.router.rib.accounts import AccountNumbers
+from services.router.rib.imports import install_imports
 from services.router.rib.limits import crew_size, engine_limits
 from services.router.rib.permits import PermitBook
-from services.router.rules import compile_rules, engine_greets
+from services.router.rules import clustered, compile_rules, engine_greets, first_face, info_templates
 from services.shared.config.options import Options
 from services.shared.engine.forwarding import Forwarding, Permit, compile_permit
+from services.shared.member.cluster_face import Face
 from services.shared.records.record import record
 from services.shared.runtime.control import ControlChannel
 from services.shared.runtime.role_plan import NATS_LISTENER, RolePlan
@@ -29,10 +31,14 @@ from services.shared.telemetry.log import Level, Logger
 
 @record
 class Foundation:
-    """The parts that need no event loop. `compile` makes the rules of other options; it raises ValueError."""
+    """The parts that need no event loop.
+
+    `compile` makes the rules of other options, and raises ValueError; `templates` only what clients are told.
+    """
 
     log: Logger
-    compile: Callable[[Options], Rules]
+    compile: Callable[[Options, Face], Rules]
+    templates: Callable[[Options, Directory, Face], dict[Listener, InfoTemplate]]
     numbers: AccountNumbers
     census: Census
     engine: Forwarding
@@ -49,10 +55,17 @@ def lay_foundation(plan: RolePlan, log: Logger, *, entropy: bytes) -> Foundation
     """
     secret = base64.b32encode(entropy[:SYNTHETIC_SECRET_CHARS])[:SYNTHETIC_SECRET_CHARS].decode()
     seed = int.from_bytes(entropy[SYNTHETIC_SECRET_CHARS:ENTROPY_BYTES])
-    compiler = partial(
-        compile_rules, identity=plan.identity, ports=plan.ports, synthetic_secret=secret, git_commit=plan.git_commit
-    )
-    rules = compiler(plan.options)
+    identity, ports, commit = plan.identity, plan.ports, plan.git_commit
+
+    def compile(options: Options, face: Face) -> Rules:
+        return compile_rules(
+            options, identity=identity, ports=ports, synthetic_secret=secret, git_commit=commit, face=face
+        )  # fmt: skip
+
+    def templates(options: Options, directory: Directory, face: Face) -> dict[Listener, InfoTemplate]:
+        return info_templates(options, directory, identity=identity, ports=ports, git_commit=commit, face=face)
+
+    rules = compile(plan.options, first_face(plan.options, plan.identity))
     permits: PermitBook[Permit] = PermitBook(compile_permit)
     for user in (*rules.directory.users.values(), *rules.directory.nkeys.values()):
         permits.permit(user.permissions)
@@ -64,12 +77,23 @@ def lay_foundation(plan: RolePlan, log: Logger, *, entropy: bytes) -> Foundation
     )
     for name in rules.directory.accounts:
         engine.install_account(numbers.number(name), rules.mappings.get(name))
+    if clustered(plan.options) is not None:
+        name_accounts(engine, rules.directory, numbers)
+    install_imports(engine, numbers, server_name=rules.server_name, before={}, after=rules.imports)
     census = Census()
     desk = Desk(engine=engine, rules=rules, numbers=numbers, permits=permits, census=census, log=log)
     fd = plan.sockets.get(NATS_LISTENER)
     if fd is not None and engine_greets(plan.options):
         engine.open_door(os.dup(fd), desk.door(Listener.CLIENT))
-    return Foundation(log=log, compile=compiler, numbers=numbers, census=census, engine=engine, desk=desk)
+    return Foundation(
+        log=log, compile=compile, templates=templates, numbers=numbers, census=census, engine=engine, desk=desk
+    )
+
+
+def name_accounts(engine: Forwarding, directory: Directory, numbers: AccountNumbers) -> None:
+    """Makes accounts known to other servers by their names."""
+    for name, account in directory.accounts.items():
+        engine.name_account(numbers.number(name), name, system=account.is_system)
 
 
 def role_log(plan: RolePlan, channel: ControlChannel | None) -> Logger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from services.shared.telemetry.log import Logger
 
 if TYPE_CHECKING:
     from services.router.views.endpoints import RouterEndpoints
+    from services.shared.member.routes.mesh import Peer
 
 
 _ID_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -33,8 +34,8 @@ _ID_CHARS = 22
 class Inspection:
     """Wires the parts of a router that show it. `next_message` numbers what the server says of itself."""
 
-    __slots__ = ("_desk", "_endpoints", "_engine", "_in_force", "_next_message", "_numbers", "_plan", "requests",
-                 "ring")  # fmt: skip
+    __slots__ = ("_desk", "_endpoints", "_engine", "_in_force", "_next_message", "_numbers", "_plan", "peers",
+                 "requests", "ring")  # fmt: skip
 
     def __init__(
         self, plan: RolePlan, *, engine: Forwarding, own: OwnTraffic, desk: Desk, numbers: AccountNumbers,
@@ -47,6 +48,7 @@ class Inspection:
         self._next_message = next_message
         self._endpoints: RouterEndpoints | None = None
         self._in_force = plan.options, plan.started_ns
+        self.peers: Callable[[], Sequence[Peer]] = tuple
         self.ring = ClosedRing(plan.options.max_closed_clients)
         self.requests = SystemRequests(
             own, numbers=numbers, server_id=plan.identity.server_id, load=self._load, log=log
@@ -86,7 +88,7 @@ class Inspection:
 
         sources = Sources(
             server_id=self._plan.identity.server_id, engine=self._engine, desk=self._desk, numbers=self._numbers,
-            ring=self.ring, wall_ns=time.time_ns, unique_id=_unique_id,
+            ring=self.ring, wall_ns=time.time_ns, unique_id=_unique_id, peers=self.peers,
         )  # fmt: skip
         self._endpoints = RouterEndpoints(self._plan, sources, next_message=self._next_message)
         self._endpoints.follow(*self._in_force)

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import random
+import socket
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 from services.router.admission.directory import Listener
 from services.router.admission.verdict import CheckPassword, Verdict
+from services.router.departures import update_info
 from services.router.doors_loop import Doors
 from services.router.events_loop import EventSink, events_loop, take_waiting
 from services.router.farewell_loop import Farewell
-from services.router.foundation import Foundation, memory_bytes
+from services.router.foundation import Foundation, memory_bytes, name_accounts
 from services.router.inspection_loop import Inspection
 from services.router.own_traffic import OwnTraffic
 from services.router.reception import Reception
 from services.router.reload import Reloader
 from services.router.rib.limits import engine_limits
+from services.router.rules import clustered, first_face
 from services.router.tracer import Tracer
 from services.shared.config.options import Options
+from services.shared.member.cluster_face import Face
 from services.shared.member.server_info import server_info
+from services.shared.records.record import replace
 from services.shared.runtime.control import ControlChannel, Failed, Finished, LameDuck, Ready, Reload, Stop
 from services.shared.runtime.control_loop import Order, run_control
-from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, RolePlan
+from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER, RolePlan
+
+if TYPE_CHECKING:
+    from services.shared.member.routes.mesh_loop import MeshLoops
 
 LISTENERS = {NATS_LISTENER: Listener.CLIENT, WEBSOCKET_LISTENER: Listener.WEBSOCKET}
 
@@ -38,6 +49,10 @@ class Serving:
         self.channel = channel
         self.log = foundation.log
         self.compile = foundation.compile
+        self.templates = foundation.templates
+        self.options = plan.options
+        self.face = first_face(plan.options, plan.identity)
+        self.cluster: MeshLoops | None = None
         self.numbers = foundation.numbers
         self.engine = foundation.engine
         self.desk = foundation.desk
@@ -79,6 +94,7 @@ class Serving:
                 nursery.cancel_scope.cancel()
                 return
             self.inspection.open(nursery)
+            self._join_cluster(nursery)
             nursery.start_soon(events_loop, self.engine, self.sink, name="events")
             if self.channel is not None:
                 self.channel.send(Ready())
@@ -94,6 +110,9 @@ class Serving:
                 self.nursery.cancel_scope.cancel()
             case LameDuck():
                 self.doors.close()
+                if self.cluster is not None:
+                    self.cluster.retire()
+                    self._show(self.cluster.mesh.face)
                 self.nursery.start_soon(self._lame_duck, self.plan.options)
             case Reload():
                 self._reload(order.options, loaded_ns=order.loaded_at_ns)
@@ -107,10 +126,13 @@ class Serving:
 
     def _reload(self, options: Options, *, loaded_ns: int) -> None:
         try:
-            rules, porters = self.compile(options), self.doors.prepare(options)
+            rules, porters = self.compile(options, self.face), self.doors.prepare(options)
         except ValueError as error:
             self.log.error(f"Failed to apply the new configuration: {error}")
             return
+        self.options = options
+        if self.cluster is not None:
+            name_accounts(self.engine, rules.directory, self.numbers)
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
         self.own.follow(options.log)
         self.engine.configure(engine_limits(options, memory_bytes=memory_bytes()))
@@ -119,6 +141,51 @@ class Serving:
         ).apply(rules)  # fmt: skip
         self.doors.change(porters)
         self.inspection.follow(options, loaded_ns=loaded_ns)
+
+    def _join_cluster(self, nursery: trio.Nursery) -> None:
+        """Starts the routes, where there is a cluster. Only then are its modules needed."""
+        options = clustered(self.options)
+        if options is None:
+            return
+        from services.router.cluster import EngineCarrier, member
+        from services.shared.member.routes.mesh import Mesh
+        from services.shared.member.routes.mesh_loop import MeshLoops, Reporting
+
+        myself = member(self.options, options, identity=self.plan.identity, ports=self.plan.ports)
+        reporting = Reporting(
+            connect=self.options.connect_error_reports, reconnect=self.options.reconnect_error_reports
+        )  # fmt: skip
+        self.cluster = self.sink.routes = MeshLoops(
+            Mesh(myself), options, carrier=EngineCarrier(self.engine, self.options), reporting=reporting,
+            on_change=self._cluster_changed, log=self.log,
+        )  # fmt: skip
+        mesh = self.cluster.mesh
+        self.inspection.peers = lambda: mesh.peers
+        if not options.name:
+            self.log.info(f"Cluster name is {mesh.name}")
+        door = socket.socket(fileno=os.dup(self.plan.sockets[CLUSTER_LISTENER]))
+        nursery.start_soon(self.cluster.run, door, name="routes")
+
+    def _cluster_changed(self, face: Face) -> None:
+        """Tells clients what changed in the cluster, those who come and those who are there."""
+        renamed = face.name != self.face.name
+        self._show(face)
+        if renamed:
+            # Mappings may be for one cluster only.
+            self.desk.rules = replace(self.desk.rules, mappings=self.compile(self.options, face).mappings)
+            for name, mappings in self.desk.rules.mappings.items():
+                self.engine.install_account(self.numbers.number(name), mappings)
+        self.doors.refresh()
+        for view in self.engine.connections():
+            if view.about:
+                info = update_info(json.loads(view.about), cid=view.cid, rules=self.desk.rules)
+                if info is not None:
+                    self.engine.announce([view.cid], info)
+
+    def _show(self, face: Face) -> None:
+        self.face = face
+        rules = self.desk.rules
+        self.desk.rules = replace(rules, templates=self.templates(self.options, rules.directory, face))
 
     def _check_password(self, check: CheckPassword, settle: Callable[[Verdict], None]) -> None:
         self.nursery.start_soon(self._checked, check, settle)

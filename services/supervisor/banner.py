@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from services.shared.config.options import Options
-from services.shared.runtime.role_plan import MONITORING_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER, Identity
+from services.shared.runtime.role_plan import (
+    CLUSTER_LISTENER,
+    MONITORING_LISTENER,
+    NATS_LISTENER,
+    WEBSOCKET_LISTENER,
+    Identity,
+)
 from services.shared.telemetry.log import Level
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 from services.supervisor.plan import NodePlan
@@ -23,6 +29,8 @@ def starting_lines(options: Options, *, identity: Identity, commit: str) -> Iter
     if commit:
         yield "INF", f"  Git:      [{commit}]"
     yield "DBG", f"  Product:  {PRODUCT} {PRODUCT_VERSION}"
+    if options.cluster is not None and options.cluster.name:
+        yield "INF", f"  Cluster:  {options.cluster.name}"
     yield "INF", f"  Name:     {identity.server_name}"
     yield "INF", f"  ID:       {identity.server_id}"
     if has_plain_passwords(options):
@@ -41,7 +49,7 @@ def monitor_lines(plan: NodePlan, *, addresses: Mapping[str, str]) -> Iterator[L
 
 
 def ready_lines(options: Options, plan: NodePlan, *, addresses: Mapping[str, str]) -> Iterator[Line]:
-    """From the WebSocket lines to `Server is ready`; written only when clients are really served."""
+    """From the WebSocket lines to those of the cluster; written only when clients are really served."""
     for listener in plan.listeners:
         address = addresses[listener.name]
         if listener.name == WEBSOCKET_LISTENER:
@@ -57,6 +65,12 @@ def ready_lines(options: Options, plan: NodePlan, *, addresses: Mapping[str, str
                 if options.tls.handshake_first_delay_ns == 0:
                     yield "WRN", 'Clients that are not using "TLS Handshake First" option will fail to connect'
     yield "INF", "Server is ready"
+    if CLUSTER_LISTENER in addresses and options.cluster is not None:
+        if options.cluster.name:
+            yield "INF", f"Cluster name is {options.cluster.name}"
+        else:
+            yield "WRN", "Cluster name was dynamically generated, consider setting one"
+        yield "INF", f"Listening for route connections on {addresses[CLUSTER_LISTENER]}"
 
 
 def has_plain_passwords(options: Options) -> bool:

@@ -9,7 +9,12 @@ from typing import Final
 
 from services.shared.config.options import Options
 from services.shared.records.record import record, replace
-from services.shared.runtime.role_plan import MONITORING_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER
+from services.shared.runtime.role_plan import (
+    CLUSTER_LISTENER,
+    MONITORING_LISTENER,
+    NATS_LISTENER,
+    WEBSOCKET_LISTENER,
+)
 from services.supervisor.roles import LINKS_FROM, LINKS_TO, ROLES, RoleSpec
 
 UP_HTTP_PORT: Final = 8222
@@ -36,6 +41,8 @@ class ListenerSpec:
                 return f"Can't start monitoring: can't listen to the monitor port: {reason}"
             case "websocket":
                 return f"Unable to listen for websocket connections: {reason}"
+            case "cluster":
+                return f"Error listening on router port: {max(self.port, 0)} - {reason}"
             case _:
                 host = f"[{self.host}]" if ":" in self.host else self.host
                 return f'Error listening on port: {host}:{max(self.port, 0)}, "{reason}"'
@@ -93,6 +100,9 @@ def _listeners(options: Options) -> list[ListenerSpec]:
     if websocket is not None and websocket.port != 0:
         scheme = "ws" if websocket.tls is None else "wss"
         listeners.append(ListenerSpec(name=WEBSOCKET_LISTENER, host=websocket.host, port=websocket.port, scheme=scheme))
+    cluster = options.cluster
+    if cluster is not None and cluster.port != 0:
+        listeners.append(ListenerSpec(name=CLUSTER_LISTENER, host=cluster.host, port=cluster.port, scheme="nats"))
     scheme = "nats" if options.tls is None else "tls"
     listeners.append(ListenerSpec(name=NATS_LISTENER, host=options.host, port=options.port, scheme=scheme))
     return listeners

@@ -16,6 +16,8 @@ pub enum Kind {
     Internal,
     /// Another process of this node. It speaks like a client, but is neither counted nor shown as one.
     Link,
+    /// Another server of the cluster, which speaks the route protocol.
+    Route,
 }
 
 /// What a client asked for in CONNECT (reference: wire protocol 1.5).
@@ -73,10 +75,15 @@ pub struct Admission {
     pub first_pong_info: Box<[u8]>,
     /// Opaque text about the connection that the control plane wants back in views and when it closes.
     pub about: Box<[u8]>,
+    /// Members about the client for services of other accounts that may know who asks: before the account, after it, and
+    /// after the round trip time. `None` where nobody may.
+    pub client_info: Option<Arc<[Vec<u8>; 3]>>,
     /// True when the account is the system account.
     pub system: bool,
     /// The other end is a process of this node (`Kind::Link`).
     pub link: bool,
+    /// The other end is another server of the cluster (`Kind::Route`).
+    pub route: bool,
     /// Nothing but CONNECT is accepted, and only within this time (0: without limit). `None` once that is settled.
     pub connect_within_ns: Option<u64>,
     /// A first frame other than CONNECT is put before the control plane instead of being refused.
@@ -98,11 +105,13 @@ impl Default for Admission {
             ping_interval_ns: 0,
             first_pong_info: Box::default(),
             about: Box::default(),
+            client_info: None,
             system: false,
             connect_within_ns: None,
             silent_ok: false,
             open_rule: None,
             link: false,
+            route: false,
         }
     }
 }
@@ -255,6 +264,8 @@ pub struct Sub {
     pub(crate) delivered: u64,
     /// Deliveries after which it ends; 0 is never.
     pub(crate) max: u64,
+    /// 0 for a subscription of this server; for interest of another server how many members it stands for.
+    pub(crate) weight: u32,
     /// Messages must be held against the user's deny list one by one.
     pub(crate) filtered: bool,
     pub(crate) place: crate::fib::Place,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::account::Account;
 use crate::codec::client::{next_frame, Fault, Frame, Limits, Next};
 use crate::conn::{Admission, Arrival, Conn, Kind, Sub, Traffic, Wishes};
+use crate::crossing::Crossings;
 use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events};
 use crate::hash::Rng;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub report_arrivals: bool,
     /// Most connections at a time.
     pub conns_max: u64,
+    /// Other servers of a cluster are told of subscriptions. It must be set before the first of these.
+    pub routes: bool,
 }
 
 impl Default for Settings {
@@ -88,6 +91,7 @@ impl Default for Settings {
             remember_routes: true,
             report_arrivals: false,
             conns_max: 65_536,
+            routes: false,
         }
     }
 }
@@ -115,6 +119,8 @@ enum Unconnected {
 pub struct Totals {
     /// Traffic of all connections.
     pub traffic: Traffic,
+    /// The part of it that came from other servers, or went to them.
+    pub routed: Traffic,
     /// Connections cut as slow consumers.
     pub slow_consumers: u64,
     /// Connections cut because pings went unanswered.
@@ -139,6 +145,10 @@ pub struct Engine {
     pub(crate) conns: Slab<Conn>,
     pub(crate) subs: Slab<Sub>,
     pub(crate) by_cid: HashMap<u64, u32>,
+    /// Connections to other servers of the cluster.
+    pub(crate) peers: Vec<u32>,
+    /// Numbers of the accounts that other servers may name.
+    pub(crate) account_names: HashMap<Box<[u8]>, u32>,
     pub(crate) touched: Vec<u32>,
     /// Connections that must be closed once the current message is through.
     pub(crate) doomed: Vec<(u32, CloseReason)>,
@@ -147,6 +157,8 @@ pub struct Engine {
     pub(crate) events: Events,
     pub(crate) timers: BinaryHeap<Reverse<(u64, u32, u64)>>,
     pub(crate) rng: Rng,
+    /// What takes messages from one account to another.
+    pub(crate) crossings: Crossings,
     pub(crate) totals: Totals,
     pub(crate) memory: Vec<Vec<u8>>,
     pub(crate) scratch: Vec<u8>,
@@ -171,12 +183,15 @@ impl Engine {
             conns,
             subs: Slab::default(),
             by_cid: HashMap::new(),
+            peers: Vec::new(),
+            account_names: HashMap::new(),
             touched: Vec::new(),
             doomed: Vec::new(),
             spent: Vec::new(),
             events: Events::new(DROPPABLE_EVENTS_MAX, DROPPABLE_EVENT_BYTES_MAX),
             timers: BinaryHeap::new(),
             rng: Rng::new(seed),
+            crossings: Crossings::new(seed),
             totals: Totals::default(),
             memory: Vec::new(),
             scratch: Vec::new(),
@@ -219,7 +234,11 @@ impl Engine {
     /// Takes a connection on. Its account must be installed.
     pub fn open(&mut self, admission: Admission, now_ns: u64) -> u32 {
         let cid = admission.cid;
-        let kind = if admission.link { Kind::Link } else { Kind::Client };
+        let kind = match &admission {
+            Admission { route: true, .. } => Kind::Route,
+            Admission { link: true, .. } => Kind::Link,
+            _ => Kind::Client,
+        };
         let slot = self.conns.insert(Conn::new(kind, admission, self.seed ^ cid, now_ns));
         self.by_cid.insert(cid, slot);
         if kind == Kind::Client {
@@ -228,6 +247,9 @@ impl Engine {
         }
         self.count_in(slot);
         self.start_timers(slot, now_ns);
+        if kind == Kind::Route {
+            self.join_peer(slot);
+        }
         slot
     }
 
@@ -291,6 +313,9 @@ impl Engine {
     /// `base` is where `input` starts within the buffer that flushes will be given, so that large payloads can be
     /// borrowed from it.
     pub fn feed(&mut self, slot: u32, buffer: &[u8], base: usize, now_ns: u64) -> Fed {
+        if self.conns.get(slot).is_some_and(|conn| conn.kind == Kind::Route) {
+            return self.feed_route(slot, buffer, base, now_ns);
+        }
         let mut at = base;
         let mut need = 1;
         self.stall = false;
@@ -376,7 +401,7 @@ impl Engine {
         }
     }
 
-    fn fault(&mut self, slot: u32, fault: Fault, rest: &[u8]) {
+    pub(crate) fn fault(&mut self, slot: u32, fault: Fault, rest: &[u8]) {
         let shown = String::from_utf8_lossy(rest.get(..rest.len().min(32)).unwrap_or(&[])).into_owned();
         match fault {
             Fault::UnknownOperation => {
@@ -481,6 +506,13 @@ impl Engine {
         }
     }
 
+    /// Replaces what services of other accounts may know about a connection.
+    pub fn set_client_info(&mut self, cid: u64, info: Option<Arc<[Vec<u8>; 3]>>) {
+        if let Some(conn) = self.slot_of(cid).and_then(|slot| self.conns.get_mut(slot)) {
+            conn.admission.client_info = info;
+        }
+    }
+
     /// Changes the limits of a connection, after a reload.
     pub fn set_limits(&mut self, cid: u64, payload_max: u64, subs_max: u32) {
         if let Some(conn) = self.slot_of(cid).and_then(|slot| self.conns.get_mut(slot)) {
@@ -494,7 +526,7 @@ impl Engine {
         if let Some(conn) = self.conns.get_mut(slot) {
             conn.out.push(bytes);
             touch(&mut self.touched, conn, slot);
-            let pending_max = if conn.kind == Kind::Link { LINK_PENDING_MAX } else { self.settings.pending_max };
+            let pending_max = pending_max(conn.kind, &self.settings);
             if conn.pending() > pending_max && conn.closing.is_none() {
                 self.doomed.push((slot, CloseReason::SlowConsumerPendingBytes));
             }
@@ -529,6 +561,7 @@ impl Engine {
         let sub_views = self.sub_views_of(slot, CLOSED_SUBS_MAX);
         let subs = self.drop_subs(slot);
         self.count_out(slot);
+        self.peers.retain(|&peer| peer != slot);
         let Some(conn) = self.conns.get_mut(slot) else { return };
         conn.closing = Some(reason);
         touch(&mut self.touched, conn, slot);
@@ -625,6 +658,14 @@ impl Engine {
 
     pub(crate) fn internal_slot(&self) -> u32 {
         self.internal
+    }
+}
+
+/// Bytes that may wait for a connection.
+pub(crate) fn pending_max(kind: Kind, settings: &Settings) -> usize {
+    match kind {
+        Kind::Link | Kind::Route => LINK_PENDING_MAX.max(settings.pending_max),
+        Kind::Client | Kind::Internal => settings.pending_max,
     }
 }
 

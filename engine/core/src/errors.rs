@@ -47,6 +47,9 @@ pub const INVALID_PUBLISH_SUBJECT: &str = "Invalid Publish Subject";
 /// SUB with a subject that is not valid. Stays open.
 pub const INVALID_SUBJECT: &str = "Invalid Subject";
 
+/// Another server announced interest in a subject that is not valid. It closes when it reads this.
+pub const INVALID_SUBSCRIPTION: &str = "Invalid Subscription";
+
 /// CONNECT with a protocol other than 0 or 1. Closes: Bad Client Protocol Version.
 pub const INVALID_CLIENT_PROTOCOL: &str = "invalid client protocol";
 

@@ -54,6 +54,13 @@ pub enum Event {
         /// Number of the account.
         account: u32,
     },
+    /// Another server of the cluster sent INFO; its connection waits for `Engine::proceed`.
+    Peer {
+        /// Client id of the connection.
+        cid: u64,
+        /// The JSON text.
+        json: Box<[u8]>,
+    },
     /// The peer sent INFO, which only matters if it is not JSON.
     Info {
         /// Client id.
@@ -192,7 +199,11 @@ impl Event {
             }
             Self::Violation { subject, queue, .. } => subject.len() + queue.len(),
             Self::Trace { line, body, .. } => line.len() + body.as_ref().map_or(0, |body| body.len()),
-            Self::Connect { .. } | Self::Admitted { .. } | Self::Arrived { .. } | Self::Closed { .. } => 0,
+            Self::Connect { .. }
+            | Self::Peer { .. }
+            | Self::Admitted { .. }
+            | Self::Arrived { .. }
+            | Self::Closed { .. } => 0,
         }
     }
 }
@@ -224,7 +235,7 @@ impl Events {
                 self.closed_subs_bytes += subs_bytes(sub_views);
                 self.sure.push_back(event);
             }
-            Event::Connect { .. } | Event::Admitted { .. } => self.sure.push_back(event),
+            Event::Connect { .. } | Event::Peer { .. } | Event::Admitted { .. } => self.sure.push_back(event),
             _ if self.droppable.len() >= self.droppable_max || self.droppable_bytes >= self.droppable_bytes_max => {
                 self.dropped += 1;
             }

@@ -4,11 +4,13 @@
 //! the ready-made frame start from the route, and the rest of the frame straight from the input.
 
 use crate::codec::client::Publish;
+use crate::codec::route::Routed;
 use crate::conn::{Conn, Kind, Sub};
 use crate::engine::{touch, Engine, Settings, YIELD_BYTES, YIELD_TOTAL_BYTES};
 use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events, Violation};
-use crate::fib::{QueueRoute, Route, Target};
+use crate::fib::{Peer, QueueRoute, Route, Target};
+use crate::hash::Rng;
 use crate::mapping::Mapped;
 use crate::msgtrace::{trace_request, Tracing};
 use crate::outbuf::BORROW_MIN;
@@ -21,22 +23,25 @@ use crate::trace::{traced_body, traced_line};
 pub(crate) const LINK_PENDING_MAX: usize = 256 << 20;
 
 /// A message on its way to receivers.
-struct Message<'a> {
-    from: u32,
-    from_cid: u64,
-    from_client: bool,
-    echo: bool,
-    account: u32,
-    subject: &'a [u8],
-    reply: &'a [u8],
-    header_bytes: Option<usize>,
-    sizes: &'a [u8],
-    body: &'a [u8],
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub from: u32,
+    pub from_cid: u64,
+    pub from_client: bool,
+    /// The queue groups to serve, of a message that another server sent: it goes to no third one.
+    pub routed: Option<&'a [u8]>,
+    pub echo: bool,
+    pub account: u32,
+    pub subject: &'a [u8],
+    pub reply: &'a [u8],
+    pub header_bytes: Option<usize>,
+    pub sizes: &'a [u8],
+    pub body: &'a [u8],
     /// `[reply ]sizes\r\nbody\r\n`
-    tail: &'a [u8],
+    pub tail: &'a [u8],
     /// Where `tail` starts in the input buffer, when it may be borrowed from there.
-    borrow_at: Option<usize>,
-    now_ns: u64,
+    pub borrow_at: Option<usize>,
+    pub now_ns: u64,
 }
 
 /// The parts of the engine that delivery changes, apart from the route it follows.
@@ -55,6 +60,8 @@ struct Outlet<'a> {
     tracing: &'a mut Option<Box<Tracing>>,
     out_msgs: u64,
     out_bytes: u64,
+    routed_msgs: u64,
+    routed_bytes: u64,
 }
 
 impl Engine {
@@ -136,6 +143,10 @@ impl Engine {
             self.no_responders(slot, p, subject, 0);
             return;
         }
+        if subject.first() == Some(&b'_') && self.crossings.responses.is_reply(number, subject) {
+            self.publish_answer(slot, p, subject, now_ns);
+            return;
+        }
         let route = self.route_for(number, subject);
         // Only a subject that needs no decision next time is remembered: unmapped, and permitted by standing rules.
         if lasting && !objection {
@@ -187,23 +198,47 @@ impl Engine {
     }
 
     /// The number of the route of `subject`, compiled now if it is not remembered.
-    fn route_for(&mut self, number: u32, subject: &[u8]) -> u32 {
-        let Self { accounts, subs, .. } = self;
-        let Some(account) = accounts.get_mut(number as usize) else { return u32::MAX };
+    pub(crate) fn route_for(&mut self, number: u32, subject: &[u8]) -> u32 {
+        let Some(account) = self.accounts.get_mut(number as usize) else { return u32::MAX };
         account.routes.matches += 1;
         if let Some(route) = account.routes.find(subject) {
             account.routes.hits += 1;
             return route;
         }
         let mut route = Route::default();
+        self.add_targets(number, subject, &mut route);
+        if !self.peers.is_empty() {
+            self.add_peers(number, subject, &mut route);
+        }
+        if let Some(account) = self.accounts.get(number as usize) {
+            if account.importers.is_some() || account.imported.is_some() {
+                self.add_crossings(number, subject, &mut route);
+            }
+        }
+        self.accounts.get_mut(number as usize).map_or(u32::MAX, |account| account.routes.insert(subject, route))
+    }
+
+    /// Adds the other servers that want what is delivered in an account on `subject`.
+    fn add_peers(&self, number: u32, subject: &[u8], route: &mut Route) {
+        let Some(account) = self.accounts.get(number as usize) else { return };
+        account.interest.matching(subject, |found| {
+            for entry in found.iter().filter_map(|&sub| self.subs.get(sub)).filter(|entry| entry.weight > 0) {
+                add_peer(route, &account.name, subject, entry);
+            }
+        });
+    }
+
+    /// Adds the subscriptions of an account that get what is delivered there on `subject`. What other servers want there
+    /// stays out: an importing account is told of by the name of the exporting one.
+    pub(crate) fn add_targets(&self, number: u32, subject: &[u8], route: &mut Route) {
+        let Some(account) = self.accounts.get(number as usize) else { return };
         account.interest.matching(subject, |found| {
             for &sub in found {
-                if let Some(entry) = subs.get(sub) {
-                    add_target(&mut route, subject, sub, entry);
+                if let Some(entry) = self.subs.get(sub).filter(|entry| entry.weight == 0) {
+                    add_target(route, subject, sub, entry);
                 }
             }
         });
-        account.routes.insert(subject, route)
     }
 
     fn deliver_to(&mut self, slot: u32, p: &Publish<'_>, subject: &[u8], route: u32, buffer: &[u8], now_ns: u64) {
@@ -221,6 +256,7 @@ impl Engine {
             from: slot,
             from_cid: conn.admission.cid,
             from_client: conn.kind == Kind::Client,
+            routed: None,
             echo: conn.admission.wishes.echo,
             account: conn.admission.account,
             subject,
@@ -232,7 +268,10 @@ impl Engine {
             borrow_at: p.tail.filter(|t| t.len() >= BORROW_MIN).map(|t| t.as_ptr() as usize - buffer.as_ptr() as usize),
             now_ns,
         };
-        let delivered = self.deliver(&message, route);
+        let (mut delivered, crosses) = self.deliver(&message, route);
+        if crosses {
+            delivered += self.cross(&message, route);
+        }
         if delivered == 0 {
             self.no_responders(slot, p, subject, delivered);
         }
@@ -240,12 +279,13 @@ impl Engine {
         self.scratch = scratch;
     }
 
-    fn deliver(&mut self, message: &Message<'_>, route: u32) -> u64 {
+    /// How many got it, and whether service imports take it further.
+    pub(crate) fn deliver(&mut self, message: &Message<'_>, route: u32) -> (u64, bool) {
         let Self {
             accounts, conns, subs, touched, doomed, spent, events, memory, settings, rng, totals, tracing, ..
         } = self;
-        let Some(account) = accounts.get_mut(message.account as usize) else { return 0 };
-        let Some(route) = account.routes.get(route) else { return 0 };
+        let Some(account) = accounts.get_mut(message.account as usize) else { return (0, false) };
+        let Some(route) = account.routes.get(route) else { return (0, false) };
         let mut outlet = Outlet {
             conns,
             subs,
@@ -261,6 +301,8 @@ impl Engine {
             tracing,
             out_msgs: 0,
             out_bytes: 0,
+            routed_msgs: 0,
+            routed_bytes: 0,
         };
         if let Some(tracing) = outlet.tracing {
             tracing.mapped = message.subject.into();
@@ -269,18 +311,79 @@ impl Engine {
         for target in &route.plain {
             delivered += u64::from(outlet.deliver(message, route, target));
         }
+        let mut named = Vec::new();
         for queue in &route.queues {
-            let start = if queue.members.len() > 1 { rng.below(queue.members.len() as u32) } else { 0 };
-            delivered += u64::from(outlet.deliver_one(message, route, queue, start as usize));
+            if message.routed.is_some_and(|queues| !names(queues, &queue.name)) {
+                continue;
+            }
+            match outlet.choose_and_deliver(message, route, queue, rng) {
+                Chosen::Here => delivered += 1,
+                Chosen::Peer(peer) => named.push((peer, &*queue.name)),
+                Chosen::Nobody => {}
+            }
+        }
+        for (peer, at) in route.peers.iter().zip(0..) {
+            let plain = peer.plain && message.routed.is_none();
+            if plain || named.iter().any(|(of, _)| *of == at) {
+                let queues = named.iter().filter(|(of, _)| *of == at).map(|(_, queue)| *queue);
+                delivered += u64::from(outlet.forward(message, route.peer_prefix(peer), peer, queues));
+            }
         }
         account.traffic.out_msgs += outlet.out_msgs;
         account.traffic.out_bytes += outlet.out_bytes;
         totals.traffic.out_msgs += outlet.out_msgs;
         totals.traffic.out_bytes += outlet.out_bytes;
+        totals.routed.out_msgs += outlet.routed_msgs;
+        totals.routed.out_bytes += outlet.routed_bytes;
         self.stall = outlet.stall;
         self.fresh_bytes = outlet.fresh_bytes;
         self.full = outlet.full || outlet.fresh_bytes > YIELD_TOTAL_BYTES;
-        delivered
+        (delivered, !route.services.is_empty())
+    }
+
+    /// A message of another server goes to those who are here.
+    pub(crate) fn publish_routed(&mut self, slot: u32, p: &Routed<'_>, buffer: &[u8], now_ns: u64) {
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        let (bytes, from_cid) = (p.body.len() as u64, conn.admission.cid);
+        conn.traffic.in_msgs += 1;
+        conn.traffic.in_bytes += bytes;
+        for traffic in [&mut self.totals.traffic, &mut self.totals.routed] {
+            traffic.in_msgs += 1;
+            traffic.in_bytes += bytes;
+        }
+        let Some(&account) = self.account_names.get(p.account) else { return };
+        let Some(entry) = self.accounts.get_mut(account as usize) else { return };
+        entry.traffic.in_msgs += 1;
+        entry.traffic.in_bytes += bytes;
+        if !subject::has_no_empty_token(p.subject) {
+            return;
+        }
+        let route = self.route_for(account, p.subject);
+        let mut scratch = Vec::new();
+        let tail = p.tail.unwrap_or_else(|| {
+            push_tail(&mut scratch, p.reply, p.sizes, p.body);
+            &scratch
+        });
+        let message = Message {
+            from: slot,
+            from_cid,
+            from_client: false,
+            routed: Some(p.queues),
+            echo: false,
+            account,
+            subject: p.subject,
+            reply: p.reply,
+            header_bytes: p.header_bytes,
+            sizes: p.sizes,
+            body: p.body,
+            tail,
+            borrow_at: p.tail.filter(|t| t.len() >= BORROW_MIN).map(|t| t.as_ptr() as usize - buffer.as_ptr() as usize),
+            now_ns,
+        };
+        self.deliver(&message, route);
+        if p.subject.first() == Some(&b'_') && self.crossings.responses.is_reply(account, p.subject) {
+            self.answer(&message);
+        }
     }
 
     /// Answers a request that nobody heard, if its sender wants that and listens for the answer (reference: 1.11).
@@ -333,6 +436,7 @@ impl Engine {
             from,
             from_cid: 0,
             from_client: false,
+            routed: None,
             echo: false,
             account,
             subject,
@@ -344,13 +448,16 @@ impl Engine {
             borrow_at: None,
             now_ns,
         };
-        let delivered = self.deliver(&message, route);
+        let (mut delivered, _) = self.deliver(&message, route);
+        if self.crossings.responses.is_reply(account, subject) {
+            delivered += self.answer(&message);
+        }
         self.settle(now_ns);
         delivered
     }
 }
 
-fn push_tail(out: &mut Vec<u8>, reply: &[u8], sizes: &[u8], body: &[u8]) {
+pub(crate) fn push_tail(out: &mut Vec<u8>, reply: &[u8], sizes: &[u8], body: &[u8]) {
     if !reply.is_empty() {
         out.extend_from_slice(reply);
         out.push(b' ');
@@ -382,10 +489,63 @@ fn add_target(route: &mut Route, subject: &[u8], sub: u32, entry: &Sub) {
         route.plain.push(target);
         return;
     };
-    match route.queues.iter_mut().find(|q| q.name == *queue) {
-        Some(known) => known.members.push(target),
-        None => route.queues.push(QueueRoute { name: queue.clone(), members: vec![target] }),
+    if let Some(known) = group_of(route, queue) {
+        known.members.push(target);
     }
+}
+
+fn group_of<'a>(route: &'a mut Route, queue: &[u8]) -> Option<&'a mut QueueRoute> {
+    let at = match route.queues.iter().position(|q| *q.name == *queue) {
+        Some(at) => at,
+        None => {
+            route.queues.push(QueueRoute { name: queue.into(), members: Vec::new(), remote: Vec::new() });
+            route.queues.len() - 1
+        }
+    };
+    route.queues.get_mut(at)
+}
+
+/// Interest of another server: however often it wants the subject, it is one peer.
+fn add_peer(route: &mut Route, account: &[u8], subject: &[u8], entry: &Sub) {
+    let at = match route.peers.iter().position(|peer| peer.conn == entry.conn) {
+        Some(at) => at,
+        None => {
+            let prefix_at = route.prefixes.len() as u32;
+            for part in [b"RMSG ", account, b" ", subject, b" "] {
+                route.prefixes.extend_from_slice(part);
+            }
+            let prefix_len = route.prefixes.len() as u32 - prefix_at;
+            route.peers.push(Peer { conn: entry.conn, plain: false, prefix_at, prefix_len });
+            route.peers.len() - 1
+        }
+    };
+    match &entry.queue {
+        Some(queue) => {
+            if let Some(group) = group_of(route, queue) {
+                group.remote.push((at as u32, entry.weight));
+            }
+        }
+        None => {
+            if let Some(peer) = route.peers.get_mut(at) {
+                peer.plain = true;
+            }
+        }
+    }
+}
+
+/// Whether a queue group is among those of a routed message.
+fn names(queues: &[u8], queue: &[u8]) -> bool {
+    queues.split(|&b| b == b' ' || b == b'\t').any(|name| name == queue)
+}
+
+/// Who takes a queue group's message.
+enum Chosen {
+    /// A member here took it.
+    Here,
+    /// Members of this peer are to get it.
+    Peer(u32),
+    /// Nobody.
+    Nobody,
 }
 
 /// Subjects that only servers may publish to (reference: 1.8).
@@ -407,6 +567,122 @@ fn is_reserved_reply(reply: &[u8]) -> bool {
 }
 
 impl Outlet<'_> {
+    /// One member gets it, here or elsewhere: members are chosen alike wherever they are, except that what another server
+    /// sent stays here if it can (reference: 8.3).
+    #[inline]
+    fn choose_and_deliver(
+        &mut self,
+        message: &Message<'_>,
+        route: &Route,
+        queue: &QueueRoute,
+        rng: &mut Rng,
+    ) -> Chosen {
+        let members = queue.members.len() as u32;
+        if queue.remote.is_empty() {
+            let start = if members > 1 { rng.below(members) } else { 0 };
+            let taken = self.deliver_one(message, route, queue, start as usize);
+            return if taken { Chosen::Here } else { Chosen::Nobody };
+        }
+        let others = |(peer, _): &&(u32, u32)| route.peers.get(*peer as usize).is_some_and(|p| p.conn != message.from);
+        let away = queue.remote.iter().filter(others).fold(0u32, |sum, (_, weight)| sum.saturating_add(*weight));
+        let start = match message.routed {
+            Some(_) => rng.below(members.max(1)),
+            None => rng.below(members.saturating_add(away).max(1)),
+        };
+        if start < members && self.deliver_one(message, route, queue, start as usize) {
+            return Chosen::Here;
+        }
+        let mut at = rng.below(away.max(1));
+        for (peer, weight) in queue.remote.iter().filter(others) {
+            if at < *weight {
+                return Chosen::Peer(*peer);
+            }
+            at -= weight;
+        }
+        Chosen::Nobody
+    }
+
+    /// Queues the message for another server, once, with the queue groups that it should serve.
+    fn forward<'q>(
+        &mut self,
+        message: &Message<'_>,
+        prefix: &[u8],
+        peer: &Peer,
+        queues: impl Iterator<Item = &'q [u8]> + Clone,
+    ) -> bool {
+        let Some(conn) = self.conns.get_mut(peer.conn) else { return false };
+        if conn.closing.is_some() || peer.conn == message.from {
+            return false;
+        }
+        if self.tracing.as_ref().is_some_and(|tracing| tracing.only) {
+            return true;
+        }
+        if conn.out.is_bare() {
+            if let Some(memory) = self.memory.pop() {
+                conn.out.give_memory(memory);
+            }
+        }
+        let stripped = message.header_bytes.filter(|&bytes| bytes == 0 || !conn.admission.wishes.headers);
+        if message.header_bytes.is_some() && stripped.is_none() {
+            conn.out.push(b"H");
+            conn.out.push(prefix.get(1..).unwrap_or(&[]));
+        } else {
+            conn.out.push(prefix);
+        }
+        if self.settings.trace {
+            let names: Vec<&[u8]> = queues.clone().collect();
+            self.events.push(trace_forward(self.settings, message, conn, (prefix, names.as_slice(), stripped)));
+        }
+        let mut reply = message.reply;
+        let mut listed = false;
+        for queue in queues {
+            if !listed && reply.is_empty() {
+                conn.out.push(b"| ");
+            } else if !listed {
+                conn.out.push(b"+ ");
+                conn.out.push(reply);
+                conn.out.push(b" ");
+            }
+            listed = true;
+            conn.out.push(queue);
+            conn.out.push(b" ");
+        }
+        // With a list of groups the reply subject was in front of it.
+        let skipped = if listed && !reply.is_empty() { reply.len() + 1 } else { 0 };
+        if listed {
+            reply = &[];
+        }
+        let mut body_bytes = message.body.len();
+        match (stripped, message.borrow_at) {
+            (Some(header_bytes), _) => {
+                push_without_header(conn, message, reply, header_bytes);
+                body_bytes -= header_bytes.min(body_bytes);
+            }
+            (None, Some(at)) => conn.out.push_borrowed(at + skipped, message.tail.len() - skipped),
+            (None, None) => conn.out.push(message.tail.get(skipped..).unwrap_or(&[])),
+        }
+        self.fresh_bytes += if message.borrow_at.is_some() { prefix.len() } else { prefix.len() + message.tail.len() };
+        conn.traffic.out_msgs += 1;
+        conn.traffic.out_bytes += body_bytes as u64;
+        self.out_msgs += 1;
+        self.out_bytes += body_bytes as u64;
+        self.routed_msgs += 1;
+        self.routed_bytes += body_bytes as u64;
+        touch(self.touched, conn, peer.conn);
+        let pending_max = self.settings.pending_max;
+        let pending = conn.pending();
+        if pending > YIELD_BYTES.min(pending_max / 2) {
+            let old = conn.stuck_pending + conn.lent;
+            self.full |= pending - old.min(pending) > YIELD_BYTES.min(pending_max / 2);
+            if pending > LINK_PENDING_MAX.max(pending_max) {
+                self.doomed.push((peer.conn, CloseReason::SlowConsumerPendingBytes));
+            } else if is_nearly_full(pending, pending_max) {
+                self.stall |= !self.settings.no_stall;
+            }
+        }
+        true
+    }
+
     /// One member of the group gets it: the first, walking round from `start`, that takes it.
     fn deliver_one(&mut self, message: &Message<'_>, route: &Route, queue: &QueueRoute, start: usize) -> bool {
         let (before, from) = queue.members.split_at(start.min(queue.members.len()));
@@ -421,16 +697,19 @@ impl Outlet<'_> {
             return false;
         }
         let Some(sub) = self.subs.get_mut(target.sub) else { return false };
-        if sub.filtered && denies(conn, sub, message.subject) {
+        if sub.filtered && denies(conn, sub, delivered_subject(route, target, sub)) {
             return false;
         }
         if sub.max != 0 && sub.delivered >= sub.max {
             return false;
         }
         if let Some(tracing) = &mut *self.tracing {
-            tracing.note(conn.admission.cid, sub);
+            // A trace ends at the border of the account.
+            if sub.account == message.account {
+                tracing.note(conn.admission.cid, sub);
+            }
             if tracing.only {
-                return true;
+                return sub.account == message.account;
             }
         }
         sub.delivered += 1;
@@ -438,7 +717,7 @@ impl Outlet<'_> {
             self.spent.push(target.sub);
         }
         if conn.kind == Kind::Internal {
-            self.report(message, target.sub);
+            self.report(message, route, target);
             return true;
         }
         // Who publishes does not rest, so who does not keep up does without.
@@ -463,7 +742,7 @@ impl Outlet<'_> {
             }
             Some(0) => {
                 conn.out.push(prefix.get(1..).unwrap_or(&[]));
-                push_without_header(conn, message, 0);
+                push_without_header(conn, message, message.reply, 0);
             }
             Some(_) if conn.admission.wishes.headers => {
                 conn.out.push(prefix);
@@ -471,7 +750,7 @@ impl Outlet<'_> {
             }
             Some(header_bytes) => {
                 conn.out.push(prefix.get(1..).unwrap_or(&[]));
-                push_without_header(conn, message, header_bytes);
+                push_without_header(conn, message, message.reply, header_bytes);
                 body_bytes -= header_bytes.min(body_bytes);
             }
         }
@@ -509,14 +788,14 @@ impl Outlet<'_> {
         true
     }
 
-    fn report(&mut self, message: &Message<'_>, sub: u32) {
-        let Some(sub) = self.subs.get(sub) else { return };
+    fn report(&mut self, message: &Message<'_>, route: &Route, target: &Target) {
+        let Some(sub) = self.subs.get(target.sub) else { return };
         let tag = std::str::from_utf8(&sub.sid).ok().and_then(|sid| sid.parse().ok()).unwrap_or(0);
         self.events.push(Event::Deliver {
             tag,
-            account: message.account,
+            account: sub.account,
             from: message.from_cid,
-            subject: message.subject.into(),
+            subject: delivered_subject(route, target, sub).into(),
             reply: message.reply.into(),
             header_bytes: message.header_bytes.unwrap_or(0),
             body: message.body.into(),
@@ -528,6 +807,12 @@ impl Outlet<'_> {
 #[inline]
 fn is_nearly_full(pending: usize, pending_max: usize) -> bool {
     pending > pending_max / 4 * 3
+}
+
+/// The subject that a receiver gets the message under: that of its own account.
+fn delivered_subject<'a>(route: &'a Route, target: &Target, sub: &Sub) -> &'a [u8] {
+    let prefix = route.prefix(target);
+    prefix.get(b"HMSG ".len()..prefix.len().saturating_sub(sub.sid.len() + 2)).unwrap_or(&[])
 }
 
 #[inline]
@@ -567,8 +852,44 @@ fn trace_delivery(settings: &Settings, message: &Message<'_>, conn: &Conn, prefi
     }
 }
 
+/// What the log shows of a message to another server, from the start of its line, the groups that it should serve, and
+/// the bytes of its header block if that is left away.
+#[cold]
+fn trace_forward(
+    settings: &Settings,
+    message: &Message<'_>,
+    conn: &Conn,
+    (prefix, queues, stripped): (&[u8], &[&[u8]], Option<usize>),
+) -> Event {
+    let headers = message.header_bytes.filter(|_| stripped.is_none());
+    let body = message.body.get(stripped.unwrap_or(0)..).unwrap_or(&[]);
+    let mut line = if headers.is_some() { b"H".to_vec() } else { b"R".to_vec() };
+    line.extend_from_slice(prefix.get(1..).unwrap_or(&[]));
+    let mut words = queues.to_vec();
+    match (queues.is_empty(), message.reply.is_empty()) {
+        (true, true) => {}
+        (true, false) => words.push(message.reply),
+        (false, true) => words.insert(0, b"|"),
+        (false, false) => words.splice(0..0, [&b"+"[..], message.reply]).for_each(drop),
+    }
+    for word in words {
+        line.extend_from_slice(word);
+        line.push(b' ');
+    }
+    match stripped {
+        Some(_) => line.extend_from_slice(body.len().to_string().as_bytes()),
+        None => line.extend_from_slice(message.sizes),
+    }
+    Event::Trace {
+        cid: conn.admission.cid,
+        inbound: false,
+        line: traced_line(line),
+        body: traced_body(settings, headers, body),
+    }
+}
+
 /// The message as a receiver without header support gets it. The size text of a message with empty header is kept.
-fn push_without_header(conn: &mut Conn, message: &Message<'_>, header_bytes: usize) {
+fn push_without_header(conn: &mut Conn, message: &Message<'_>, reply: &[u8], header_bytes: usize) {
     let body = message.body.get(header_bytes..).unwrap_or(&[]);
     let size = if header_bytes == 0 {
         let text = message.sizes.rsplit(|&b| b == b' ' || b == b'\t').next().unwrap_or(&[]);
@@ -576,7 +897,7 @@ fn push_without_header(conn: &mut Conn, message: &Message<'_>, header_bytes: usi
     } else {
         body.len().to_string().into_bytes()
     };
-    let mut tail = Vec::with_capacity(message.reply.len() + size.len() + body.len() + 5);
-    push_tail(&mut tail, message.reply, &size, body);
+    let mut tail = Vec::with_capacity(reply.len() + size.len() + body.len() + 5);
+    push_tail(&mut tail, reply, &size, body);
     conn.out.push(&tail);
 }

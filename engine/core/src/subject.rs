@@ -107,9 +107,52 @@ pub fn overlap(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// The pattern that matches what both `a` and `b` match, if anything does.
+pub fn intersection(a: &[u8], b: &[u8]) -> Option<Vec<u8>> {
+    let mut left = tokens(a);
+    let mut right = tokens(b);
+    let mut common: Vec<&[u8]> = Vec::new();
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => return Some(common.join(&b'.')),
+            (Some(b">"), Some(token)) => {
+                common.push(token);
+                common.extend(right);
+                return Some(common.join(&b'.'));
+            }
+            (Some(token), Some(b">")) => {
+                common.push(token);
+                common.extend(left);
+                return Some(common.join(&b'.'));
+            }
+            (Some(b"*"), Some(token)) | (Some(token), Some(b"*")) => common.push(token),
+            (Some(l), Some(r)) if l == r => common.push(l),
+            _ => return None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_have_a_pattern_in_common_or_nothing() {
+        for (a, b, want) in [
+            ("a.b", "a.b", Some("a.b")),
+            ("a.*", "*.b", Some("a.b")),
+            ("a.>", "*.b.*", Some("a.b.*")),
+            ("a.>", ">", Some("a.>")),
+            ("a.*", "a.>", Some("a.*")),
+            ("a.b", "a.c", None),
+            ("a", "a.>", None),
+        ] {
+            for (a, b) in [(a, b), (b, a)] {
+                assert_eq!(intersection(a.as_bytes(), b.as_bytes()).as_deref(), want.map(str::as_bytes), "{a} {b}");
+                assert_eq!(overlap(a.as_bytes(), b.as_bytes()), want.is_some());
+            }
+        }
+    }
 
     #[test]
     fn validity_follows_the_reference() {

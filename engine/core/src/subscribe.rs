@@ -65,6 +65,7 @@ impl Engine {
             account: number,
             delivered: 0,
             max: 0,
+            weight: 0,
             filtered,
             place: account.interest.insert(subject, 0),
             subject: subject.into(),
@@ -76,10 +77,22 @@ impl Engine {
             account.interest.set(entry.place, sub);
         }
         conn.subs.insert(sid.into(), sub);
+        self.forget_routes(number, subject);
+        if self.settings.routes {
+            self.interest_grew(slot, number, subject, queue);
+        }
+    }
+
+    /// Interest in `subject` changed.
+    fn forget_routes(&mut self, number: u32, subject: &[u8]) {
+        let Some(account) = self.accounts.get_mut(number as usize) else { return };
         if subject::has_wildcard(subject) {
             account.routes.forget_all();
         } else {
             account.routes.forget(subject);
+        }
+        if account.imported.is_some() {
+            self.forget_imported_routes(number, subject);
         }
     }
 
@@ -132,10 +145,9 @@ impl Engine {
                 moved.place = sub.place;
             }
         }
-        if subject::has_wildcard(&sub.subject) {
-            account.routes.forget_all();
-        } else {
-            account.routes.forget(&sub.subject);
+        self.forget_routes(sub.account, &sub.subject);
+        if self.settings.routes && sub.weight == 0 {
+            self.interest_shrank(&sub);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use crate::conn::Kind;
 use crate::engine::Engine;
 use crate::errors::{self, CloseReason};
 
@@ -96,7 +97,9 @@ impl Engine {
         conn.ping_due_ns = now_ns + interval;
         let active = conn.last_in_ns != conn.opened_ns && now_ns.saturating_sub(conn.last_in_ns) < interval;
         let rtt_known = conn.rtt_at_ns != 0 && now_ns.saturating_sub(conn.rtt_at_ns) < RTT_AGE_MAX_NS;
-        if active && rtt_known && conn.pings_out == 0 {
+        // Between servers silence must be noticed even where one direction still works.
+        let spared = active && conn.kind != Kind::Route;
+        if spared && rtt_known && conn.pings_out == 0 {
             return;
         }
         if conn.pings_out + 1 > ping_max {

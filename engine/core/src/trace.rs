@@ -1,6 +1,6 @@
 //! Protocol lines for the log, while tracing is on (reference: operations 5.5). Off, it costs one test of a flag.
 
-use crate::codec::client::Frame;
+use crate::codec::{client::Frame, route};
 use crate::engine::{Engine, Settings, TRACE_BYTES_MAX};
 use crate::event::Event;
 
@@ -13,6 +13,17 @@ impl Engine {
         let Some(line) = describe(frame) else { return };
         let body = match frame {
             Frame::Publish(p) => traced_body(&self.settings, p.header_bytes, p.body),
+            _ => None,
+        };
+        self.push_trace(slot, true, line, body);
+    }
+
+    /// `raw` is what `frame` was read from. CONNECT may have credentials in it, which no log shows.
+    pub(crate) fn trace_peer(&mut self, slot: u32, frame: &route::Frame<'_>, raw: &[u8]) {
+        let line = raw.split(|&b| b == b'\r' || b == b'\n').next().unwrap_or(&[]).to_vec();
+        let body = match frame {
+            route::Frame::Ignored => return,
+            route::Frame::Message(m) => traced_body(&self.settings, m.header_bytes, m.body),
             _ => None,
         };
         self.push_trace(slot, true, line, body);

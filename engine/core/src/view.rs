@@ -91,6 +91,11 @@ impl Engine {
             .collect()
     }
 
+    /// All open connections to other servers of the cluster.
+    pub fn route_views(&self) -> Vec<ConnView> {
+        self.peers.iter().filter_map(|&slot| self.conns.get(slot)).map(view).collect()
+    }
+
     /// The connection with this client id.
     pub fn conn_view(&self, cid: u64) -> Option<ConnView> {
         self.slot_of(cid).and_then(|slot| self.conns.get(slot)).filter(|conn| conn.kind == Kind::Client).map(view)
@@ -134,7 +139,8 @@ impl Engine {
         limit: usize,
     ) -> (usize, Vec<SubView>) {
         let wanted = |sub: &&Sub| {
-            account.is_none_or(|number| number == sub.account)
+            sub.weight == 0
+                && account.is_none_or(|number| number == sub.account)
                 && test.is_none_or(|subject| crate::subject::matches(&sub.subject, subject))
         };
         let all = || self.subs.iter().map(|(_, sub)| sub).filter(wanted);

@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::imports::{self, Imports};
 use crate::mappings::Mappings;
 use crate::permit::Permit;
 use crate::tls::{handed_over, TlsSession};
@@ -48,6 +49,7 @@ pub(crate) struct Limits {
     remember_routes: bool,
     report_arrivals: bool,
     conns_max: u64,
+    routes: bool,
 }
 
 impl From<Limits> for Settings {
@@ -66,6 +68,7 @@ impl From<Limits> for Settings {
             remember_routes: l.remember_routes,
             report_arrivals: l.report_arrivals,
             conns_max: l.conns_max,
+            routes: l.routes,
         }
     }
 }
@@ -87,11 +90,20 @@ pub(crate) struct Decided {
     ping_interval_ns: u64,
     first_pong_info: Vec<u8>,
     about: Vec<u8>,
+    client_info: Option<ClientInfo>,
     system: bool,
     link: bool,
+    route: bool,
     connect_within_ns: Option<u64>,
     silent_ok: bool,
     open_rule: Option<OpenRuleParts>,
+}
+
+/// `(before_account, after_account, after_rtt)`
+pub(crate) type ClientInfo = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+pub(crate) fn client_info(parts: Option<ClientInfo>) -> Option<Arc<[Vec<u8>; 3]>> {
+    parts.map(|(before_account, after_account, after_rtt)| Arc::new([before_account, after_account, after_rtt]))
 }
 
 /// `(info_before, info_after, about, headers)`
@@ -123,8 +135,10 @@ impl From<Decided> for Admission {
             ping_interval_ns: d.ping_interval_ns,
             first_pong_info: d.first_pong_info.into(),
             about: d.about.into(),
+            client_info: client_info(d.client_info),
             system: d.system,
             link: d.link,
+            route: d.route,
             connect_within_ns: d.connect_within_ns,
             silent_ok: d.silent_ok,
             open_rule: d.open_rule.map(|rule| Arc::new(rule.into())),
@@ -176,6 +190,30 @@ impl Engine {
     fn install_account(&self, number: u32, mappings: Option<Py<Mappings>>) {
         let mappings = mappings.map(|m| Arc::clone(&m.get().0));
         self.forwarder.tell(move |run| run.engine().install_account(number, mappings));
+    }
+
+    /// Gives an account the name by which other servers know it.
+    fn name_account(&self, number: u32, name: Vec<u8>, system: bool) {
+        self.forwarder.tell(move |run| run.engine().name_account(number, &name, system));
+    }
+
+    /// Sends a protocol line to another server.
+    fn tell_peer(&self, cid: u64, line: Vec<u8>) {
+        self.forwarder.tell(move |run| run.engine().tell_peer(cid, &line));
+    }
+
+    /// Goes on with the connection of another server whose INFO was read.
+    fn proceed(&self, cid: u64) {
+        self.forwarder.tell(move |run| {
+            run.engine().proceed(cid);
+            run.resume_cid(cid);
+        });
+    }
+
+    /// Replaces what accounts import, all at once.
+    fn install_imports(&self, changes: Vec<(u32, Py<Imports>)>) {
+        let changes = imports::unwrapped(changes);
+        self.forwarder.tell(move |run| run.engine().install_imports(changes));
     }
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
@@ -270,6 +308,13 @@ impl Engine {
         self.forwarder.tell(move |run| run.engine().set_about(cid, about.into()));
     }
 
+    /// Replaces what services of other accounts may know about a connection.
+    #[pyo3(signature = (cid, info))]
+    fn set_client_info(&self, cid: u64, info: Option<ClientInfo>) {
+        let info = client_info(info);
+        self.forwarder.tell(move |run| run.engine().set_client_info(cid, info));
+    }
+
     /// Asks for what is published on a subject; it arrives as `deliver` events with `tag`.
     #[pyo3(signature = (account, subject, tag, queue=None))]
     fn subscribe(&self, account: u32, subject: Vec<u8>, tag: u64, queue: Option<Vec<u8>>) {
@@ -311,6 +356,12 @@ impl Engine {
                 })
             })
             .map_err(gone)?;
+        found.iter().map(|view| views::conn(py, view)).collect()
+    }
+
+    /// Views of all connections to other servers of the cluster.
+    fn routes<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = py.detach(|| self.forwarder.ask(|run| run.engine().route_views())).map_err(gone)?;
         found.iter().map(|view| views::conn(py, view)).collect()
     }
 

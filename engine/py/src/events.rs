@@ -28,6 +28,7 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
         }
         Event::Admitted { cid, account } => ("admitted", cid, account).into_pyobject(py)?.into_any(),
         Event::Arrived { cid, arrival } => ("arrived", cid, came_in(py, &arrival)).into_pyobject(py)?.into_any(),
+        Event::Peer { cid, json } => ("peer", cid, bytes(&json)).into_pyobject(py)?.into_any(),
         Event::Info { cid, json } => ("info", cid, bytes(&json)).into_pyobject(py)?.into_any(),
         Event::Closed {
             cid,

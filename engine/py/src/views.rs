@@ -51,6 +51,10 @@ pub fn totals<'py>(py: Python<'py>, totals: &Totals, now_ns: u64) -> PyResult<Bo
     dict.set_item("in_bytes", totals.traffic.in_bytes)?;
     dict.set_item("out_msgs", totals.traffic.out_msgs)?;
     dict.set_item("out_bytes", totals.traffic.out_bytes)?;
+    dict.set_item("routed_in_msgs", totals.routed.in_msgs)?;
+    dict.set_item("routed_in_bytes", totals.routed.in_bytes)?;
+    dict.set_item("routed_out_msgs", totals.routed.out_msgs)?;
+    dict.set_item("routed_out_bytes", totals.routed.out_bytes)?;
     dict.set_item("slow_consumers", totals.slow_consumers)?;
     dict.set_item("stale_connections", totals.stale_connections)?;
     dict.set_item("subscriptions", totals.subs)?;

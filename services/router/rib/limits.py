@@ -32,6 +32,7 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
         "remember_routes": not options.no_sublist_cache,
         "report_arrivals": options.log.debug,
         "conns_max": max(options.max_connections, 0),
+        "routes": options.cluster is not None and options.cluster.port != 0,
     }
 
 

@@ -102,7 +102,7 @@ class RouterEndpoints:
             self._http_requests |= request.options.get(HTTP_REQUESTS, {})
         return varz.varz(
             self._standing, self._machine(), now_ns=self._sources.wall_ns(), totals=self._sources.totals(),
-            http_requests=self._http_requests,
+            http_requests=self._http_requests, routes=len(self._sources.peers()),
         )  # fmt: skip
 
     def _statsz(self, request: Request) -> dict[str, Any]:
@@ -111,9 +111,16 @@ class RouterEndpoints:
 
     def _routez(self, request: Request) -> dict[str, Any]:
         sources = self._sources
-        return standalone.routez(
-            server_id=sources.server_id, server_name=self._services.info.name, now_ns=sources.wall_ns()
-        )
+        peers, name = sources.peers(), self._services.info.name
+        if not peers:
+            return standalone.routez(server_id=sources.server_id, server_name=name, now_ns=sources.wall_ns())
+        # Only routers with routes need it.
+        from services.router.views import routez
+        from services.router.views.connz import Clock
+
+        clock = Clock(engine_ns=sources.engine.totals()["now_ns"], wall_ns=sources.wall_ns())
+        rows = routez.joined(peers, sources.engine.routes())
+        return routez.routez(rows, clock, server_id=sources.server_id, server_name=name)
 
     def _alone(self, view: Callable[..., dict[str, Any]]) -> Callable[[Request], dict[str, Any]]:
         def answer(request: Request) -> dict[str, Any]:

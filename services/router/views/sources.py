@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from services.router.admission.desk import Desk
 from services.router.closed_ring import ClosedRing
@@ -13,10 +13,13 @@ from services.router.rib.accounts import AccountNumbers
 from services.shared.engine.forwarding import AccountView, ConnectionView, Forwarding
 from services.shared.records.record import record
 
+if TYPE_CHECKING:
+    from services.shared.member.routes.mesh import Peer
+
 
 @record
 class Sources:
-    """The parts of a router that know, and its clock. `unique_id` names events."""
+    """The parts of a router that know, and its clock. `unique_id` names events, `peers` are the servers with routes."""
 
     server_id: str
     engine: Forwarding
@@ -25,6 +28,7 @@ class Sources:
     ring: ClosedRing
     wall_ns: Callable[[], int]
     unique_id: Callable[[], str]
+    peers: Callable[[], Sequence[Peer]]
 
     def accounts(self) -> list[tuple[str, AccountView]]:
         """All configured accounts, by number."""

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from services.router.admission.directory import AUTH_TIMEOUT_NS, TLS_GRACE_NS
 from services.shared.config.options import Options, WebsocketOptions
+from services.shared.config.route_urls import parse_route_url
 from services.shared.member.server_info import FEATURE_FLAGS
 from services.shared.records.record import record
-from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, Identity
+from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 from services.shared.wire.times import SECOND_NS, rfc3339, seconds_number, uptime_text
 
@@ -46,7 +47,7 @@ class Machine:
 
 def varz(
     standing: Standing, machine: Machine, *, now_ns: int, totals: Mapping[str, int],
-    http_requests: Mapping[str, int],
+    http_requests: Mapping[str, int], routes: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """All of it. `totals` are the engine's; `http_requests` counts requests to monitoring by path."""
     options = standing.options
@@ -68,7 +69,7 @@ def varz(
         "gomaxprocs": machine.usable_cores,
         "cpu": machine.cpu_percent,
     }
-    shown |= _traffic(totals)
+    shown |= _traffic(totals, routes=routes)
     shown |= {
         "http_req_stats": dict(sorted(http_requests.items())),
         "config_load_time": rfc3339(standing.loaded_ns),
@@ -125,7 +126,22 @@ def _limits(options: Options) -> dict[str, Any]:
 def _parts(standing: Standing) -> dict[str, Any]:
     websocket = standing.options.websocket
     shown = {} if websocket is None or not websocket.port else _websocket(websocket, standing)
-    return {"cluster": {}, "gateway": {}, "leaf": {}, "mqtt": {}, "websocket": shown, "jetstream": {}}
+    return {"cluster": _cluster(standing), "gateway": {}, "leaf": {}, "mqtt": {}, "websocket": shown, "jetstream": {}}
+
+
+def _cluster(standing: Standing) -> dict[str, Any]:
+    cluster = standing.options.cluster
+    if cluster is None or not cluster.port:
+        return {}
+    shown = {
+        "name": cluster.name,
+        "addr": cluster.host,
+        "cluster_port": standing.ports.get(CLUSTER_LISTENER, cluster.port),
+        "auth_timeout": seconds_number(cluster.auth_timeout_ns or AUTH_TIMEOUT_NS),
+        "urls": [parse_route_url(text).address for text in cluster.routes],
+        "tls_timeout": seconds_number(_TLS_TIMEOUT_NS),
+    }
+    return {name: value for name, value in shown.items() if value}
 
 
 def _websocket(options: WebsocketOptions, standing: Standing) -> dict[str, Any]:
@@ -150,19 +166,22 @@ def _websocket(options: WebsocketOptions, standing: Standing) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value}
 
 
-def _traffic(totals: Mapping[str, int]) -> dict[str, Any]:
+def _traffic(totals: Mapping[str, int], *, routes: int) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "connections": totals["connections"],
         "total_connections": totals["total_connections"],
-        "routes": 0,
-        "remotes": 0,
+        "routes": routes,
+        "remotes": routes,
         "leafnodes": 0,
     }
     for side in ("in", "out"):
         msgs, count = totals[f"{side}_msgs"], totals[f"{side}_bytes"]
         shown |= {
-            f"{side}_msgs": msgs, f"{side}_bytes": count, f"{side}_client_msgs": msgs, f"{side}_client_bytes": count,
-        }  # fmt: skip
+            f"{side}_msgs": msgs,
+            f"{side}_bytes": count,
+            f"{side}_client_msgs": msgs - totals[f"routed_{side}_msgs"],
+            f"{side}_client_bytes": count - totals[f"routed_{side}_bytes"],
+        }
     return shown | {
         "slow_consumers": totals["slow_consumers"],
         "stale_connections": totals["stale_connections"],
@@ -203,6 +222,8 @@ def statsz(
     """The short form that servers tell each other."""
     sent = {"msgs": totals["out_msgs"], "bytes": totals["out_bytes"]}
     received = {"msgs": totals["in_msgs"], "bytes": totals["in_bytes"]}
+    to_routes = {"msgs": totals["routed_out_msgs"], "bytes": totals["routed_out_bytes"]}
+    from_routes = {"msgs": totals["routed_in_msgs"], "bytes": totals["routed_in_bytes"]}
     shown: dict[str, Any] = {
         "start": rfc3339(standing.started_ns),
         "mem": machine.memory_bytes,
@@ -213,9 +234,9 @@ def statsz(
         "active_accounts": active_accounts,
         "subscriptions": totals["subscriptions"],
         "sent": sent,
-        "sent_to_clients": sent,
+        "sent_to_clients": {name: sent[name] - to_routes[name] for name in sent},
         "received": received,
-        "received_from_clients": received,
+        "received_from_clients": {name: received[name] - from_routes[name] for name in received},
         "slow_consumers": totals["slow_consumers"],
     }
     if totals["slow_consumers"]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from services.shared.config.options import Options, TlsOptions, UserOptions, WebsocketOptions
+from services.shared.config.options import ClusterOptions, Options, TlsOptions, UserOptions, WebsocketOptions
 from services.shared.config.units import SECOND, format_duration, format_float
 from services.shared.config.validation import configured_users
 from services.shared.records.record import fields, record, replace
@@ -51,6 +51,8 @@ def compare(*, old: Options, new: Options) -> Refused | Accepted:
         return _refuse("NoAuthUser", old.no_auth_user, new.no_auth_user)
     if _websocket_without_files(old.websocket) != _websocket_without_files(new.websocket):
         return _refuse("Websocket", _show_websocket(old.websocket), _show_websocket(new.websocket))
+    if old.cluster != new.cluster:
+        return _refuse("Cluster", _show_cluster(old.cluster), _show_cluster(new.cluster))
     return Accepted(
         options=new,
         lines=(*_lines(old, new), f"Reloaded server configuration ({new.config_digest})"),
@@ -60,6 +62,13 @@ def compare(*, old: Options, new: Options) -> Refused | Accepted:
             if item.name != "config_digest" and getattr(old, item.name) != getattr(new, item.name)
         ),
     )
+
+
+def _show_cluster(cluster: ClusterOptions | None) -> str:
+    """Without credentials, which routes have too."""
+    if cluster is None:
+        return "none"
+    return f"{cluster.name} {cluster.host}:{cluster.port} with {len(cluster.routes)} routes".lstrip()
 
 
 def _refuse(name: str, old: str, new: str) -> Refused:
@@ -73,6 +82,9 @@ def _keep_free_ports(old: Options, new: Options) -> Options:
         new = replace(new, http_port=old.http_port)
     if new.https_port == -1 and old.https_port:
         new = replace(new, https_port=old.https_port)
+    if new.cluster is not None and new.cluster.port == -1:
+        port = old.cluster.port if old.cluster is not None else 0
+        new = replace(new, cluster=replace(new.cluster, port=port))
     if new.websocket is not None and new.websocket.port == -1:
         port = old.websocket.port if old.websocket is not None else 0
         new = replace(new, websocket=replace(new.websocket, port=port))

@@ -41,6 +41,12 @@ class FlagOverrides:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
+    cluster: str | None = field(default=None, repr=False)
+    cluster_name: str | None = None
+    cluster_advertise: str | None = None
+    no_advertise: bool | None = None
+    connect_retries: int | None = None
+    routes: str | None = field(default=None, repr=False)
     tls: bool | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -72,7 +78,9 @@ _FIELDS: Final = {
     "password": "authorization.password",
     "token": "authorization.token",
 }
-"""Which field a flag sets; the TLS flags build a whole record and are not here."""
+"""Which field a flag sets; the TLS flags build a whole record and are not here, nor are those of the cluster."""
+
+_CLUSTER_FLAGS: Final = ("cluster", "cluster_name", "cluster_advertise", "no_advertise", "connect_retries", "routes")
 
 KEPT_ON_RELOAD: Final = frozenset(
     (
@@ -92,6 +100,12 @@ KEPT_ON_RELOAD: Final = frozenset(
         "user",
         "password",
         "token",
+        "cluster",
+        "cluster_name",
+        "cluster_advertise",
+        "no_advertise",
+        "connect_retries",
+        "routes",
     )
 )
 
@@ -100,6 +114,11 @@ def apply_flags(options: Options, flags: FlagOverrides) -> Options:
     """The options with every given flag on top. Raises ValidationError when the TLS flags do not make sense."""
     changed: Fields = {target: value for name, target in _FIELDS.items() if (value := getattr(flags, name)) is not None}
     options = assemble(options, changed)
+    if any(getattr(flags, name) is not None for name in _CLUSTER_FLAGS):
+        # Only nodes with these flags need it.
+        from services.shared.config.cluster_flags import with_cluster_flags
+
+        options = with_cluster_flags(options, flags)
     if flags.tls is False:
         return replace(options, tls=None, tls_from_flags=False)
     if flags.tls is None and flags.tls_verify is None and not _tls_files(flags):

@@ -14,6 +14,7 @@ from services.shared.config.includes import ReadFile
 from services.shared.config.options import (
     AccountOptions,
     AuthorizationOptions,
+    ClusterOptions,
     FleetOptions,
     Options,
     SubjectMapping,
@@ -76,6 +77,12 @@ def _authorization(entry: Entry) -> AuthorizationOptions:
     from services.shared.config.schema_authorization import authorization
 
     return authorization(entry)
+
+
+def _cluster(entry: Entry) -> ClusterOptions:
+    from services.shared.config.schema_cluster import cluster
+
+    return cluster(entry)
 
 
 def _fleet(entry: Entry) -> FleetOptions:
@@ -247,6 +254,7 @@ _RULES: Final = {
         ("tls", "tls", _tls),
         ("allow_non_tls", "allow_non_tls", boolean),
         ("websocket ws", "websocket", _websocket),
+        ("cluster", "cluster", _cluster),
         ("store_dir storedir", "store_dir", _store_dir),
         ("fleet", "fleet", _fleet),
     ),

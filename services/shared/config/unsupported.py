@@ -21,10 +21,10 @@ class Unsupported(NamedTuple):
 
 _JWT: Final = "accounts come from the configuration file, not from JWTs"
 _WINDOWS: Final = "the Windows certificate store is not used"
+_ONE_ROUTE: Final = "two servers share one connection, for all accounts"
 _OCSP: Final = "certificates are used without OCSP"
 
 _TOP_LEVEL: Final = (
-    ("cluster", Unsupported("a node does not form a cluster with others")),
     ("gateway", Unsupported("a node does not connect to other clusters")),
     ("leafnodes leaf", Unsupported("a node neither accepts nor dials leaf nodes")),
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
@@ -41,12 +41,26 @@ _TOP_LEVEL: Final = (
     ("default_js_domain", Unsupported("streams and consumers are not served")),
     ("feature_flags", Unsupported("there are no feature flags")),
 )
+_TRACES: Final = "messages are not traced across accounts"
 _ACCOUNT: Final = (
-    ("exports imports", Unsupported("accounts do not share subjects")),
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
-    ("msg_trace trace_dest", Unsupported("messages are not traced across accounts")),
+    ("msg_trace trace_dest", Unsupported(_TRACES)),
 )
+_EXPORT: Final = (
+    ("latency", Unsupported("answers of services are not timed")),
+    ("allow_trace", Unsupported(_TRACES, may_be_off=True)),
+)
+_IMPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
+_CLUSTER: Final = (
+    ("tls", Unsupported("routes are not encrypted")),
+    ("pool_size accounts", Unsupported(_ONE_ROUTE)),
+    ("compression", Unsupported("routes are not compressed")),
+    ("permissions", Unsupported("servers of a cluster tell each other of all interest")),
+    ("connect_backoff", Unsupported("routes are dialled again every second", may_be_off=True)),
+    ("ping_interval ping_max write_deadline write_timeout", Unsupported("routes keep to the limits of the top level")),
+)
+_CLUSTER_AUTHORIZATION: Final = (("permissions", Unsupported("servers of a cluster tell each other of all interest")),)
 _TLS: Final = (
     ("ocsp_peer", Unsupported(_OCSP, may_be_off=True)),
     ("cert_store cert_match_by cert_match cert_match_skip_invalid ca_certs_match", Unsupported(_WINDOWS)),
@@ -57,8 +71,12 @@ UNSUPPORTED: Final = {
     for block, rows in (
         ("top level", _TOP_LEVEL),
         ("account", _ACCOUNT),
+        ("export", _EXPORT),
+        ("import", _IMPORT),
         ("authorization", _AUTHORIZATION),
         ("tls", _TLS),
+        ("cluster", _CLUSTER),
+        ("cluster authorization", _CLUSTER_AUTHORIZATION),
     )
 }
 """Per block: what to say about a name."""

@@ -10,13 +10,6 @@ from typing import Final
 
 UNSUPPORTED_FLAGS: Final = {
     "jetstream": "streams and consumers are not served",
-    "cluster": "a node does not form a cluster with others",
-    "cluster_listen": "a node does not form a cluster with others",
-    "cluster_name": "a node does not form a cluster with others",
-    "cluster_advertise": "a node does not form a cluster with others",
-    "routes": "a node does not form a cluster with others",
-    "no_advertise": "a node does not form a cluster with others",
-    "connect_retries": "a node does not form a cluster with others",
     "profile": "there is no profiling port",
 }
 """By name of the flag: why it is refused. Given empty, zero or false it asks for nothing and is accepted."""

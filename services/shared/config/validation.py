@@ -12,8 +12,9 @@ from typing import Final
 
 from services.shared.config.addresses import split_host_port
 from services.shared.config.errors import ValidationError
-from services.shared.config.options import Options, UserOptions, WebsocketOptions
+from services.shared.config.options import ClusterOptions, Options, UserOptions, WebsocketOptions
 from services.shared.config.units import format_duration
+from services.shared.identity.passwords import is_bcrypt
 from services.shared.wire.quote import quote
 
 _PORT_MAX: Final = 65_535
@@ -30,6 +31,8 @@ def validate_options(options: Options) -> None:
     _check_system_account(options)
     if options.websocket is not None and options.websocket.port:
         _check_websocket(options.websocket, options)
+    if options.cluster is not None:
+        _check_cluster(options.cluster)
     _check_ports(options)
     _check_advertised("Error setting server INFO with ClientAdvertise value of %s, err=", options.client_advertise)
     _check_monitoring(options)
@@ -95,6 +98,18 @@ def _check_websocket(websocket: WebsocketOptions, options: Options) -> None:
     _check_advertised("Unable to get websocket connect URLs: ", websocket.advertise)
 
 
+def _check_cluster(cluster: ClusterOptions) -> None:
+    if " " in cluster.name:
+        raise ValidationError("cluster name cannot contain spaces")
+    if cluster.name == "_":
+        raise ValidationError('cluster name "_" is reserved')
+    if is_bcrypt(cluster.password):
+        raise ValidationError("a bcrypt hash as the password of a cluster is not supported yet")
+    if cluster.routes and not cluster.port:
+        raise ValidationError("solicited routes require cluster capabilities, e.g. --cluster")
+    _check_advertised("Error setting cluster address with ClusterAdvertise value of %s, err=", cluster.advertise)
+
+
 def _check_origin(origin: str) -> None:
     """An origin must be an absolute URL with scheme http or https."""
     scheme, separator, rest = origin.partition("://")
@@ -147,6 +162,8 @@ def _check_ports(options: Options) -> None:
     ports = [("port", options.port), ("http_port", options.http_port), ("https_port", options.https_port)]
     if options.websocket is not None:
         ports.append(("websocket port", options.websocket.port))
+    if options.cluster is not None:
+        ports.append(("cluster port", options.cluster.port))
     for name, port in ports:
         if not -1 <= port <= _PORT_MAX:
             raise ValidationError(f"{name} wants a number from 0 to {_PORT_MAX}, or -1 for a free one, got {port}")

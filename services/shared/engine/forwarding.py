@@ -17,6 +17,7 @@ from services.shared.wire.close_reasons import CloseReason
 
 Permit: TypeAlias = _native.Permit
 Mappings: TypeAlias = _native.Mappings
+Imports: TypeAlias = _native.Imports
 TlsSession: TypeAlias = _native.TlsSession
 Event: TypeAlias = tuple[Any, ...]
 
@@ -50,7 +51,9 @@ class Handover:
 
     `connect_within_ns` of None means that the connection is admitted; otherwise nothing but CONNECT is accepted, within
     that time (0: without limit); with `silent_ok` another first frame becomes a `connect` event with empty arguments.
-    `link` is for the other processes of this node, which are neither counted nor shown.
+    `client_info` is what services of other accounts may know (`services/router/client_info.py`), None where none may.
+    `link` is for the other processes of this node, which are neither counted nor shown; `route` for other servers of the
+    cluster, whose handshake is over.
     """
 
     cid: int
@@ -68,9 +71,11 @@ class Handover:
     about: bytes
     system: bool
     connect_within_ns: int | None
+    client_info: tuple[bytes, bytes, bytes] | None = None
     silent_ok: bool = False
     open_rule: OpenRule | None = None
     link: bool = False
+    route: bool = False
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""
@@ -176,6 +181,17 @@ class AccountView:
     lookups: Lookups
 
 
+def _connection_view(
+    cid: int, account: int | None, traffic: tuple[int, int, int, int], stalls: int, subscriptions: int,
+    pending_bytes: int, opened_ns: int, last_in_ns: int, rtt_ns: int, about: bytes,
+    arrival: tuple[int, str, int, bytes, int] | None,
+) -> ConnectionView:  # fmt: skip
+    return ConnectionView(
+        cid, account, Traffic(*traffic), stalls, subscriptions, pending_bytes, opened_ns, last_in_ns, rtt_ns, about,
+        Arrival(*arrival) if arrival else None,
+    )  # fmt: skip
+
+
 def compile_permit(permissions: Permissions) -> Permit:
     """Compiles permissions; raises ValueError with the reference's text for a subject that is none."""
     publish, subscribe, responses = permissions.publish, permissions.subscribe, permissions.responses
@@ -203,6 +219,18 @@ def compile_mappings(mappings: Sequence[SubjectMapping], *, cluster: str) -> Map
         for mapping in mappings
     ]
     return _native.Mappings(specs, cluster.encode())
+
+
+def compile_imports(
+    *, name: bytes, server: bytes, streams: Sequence[tuple[int, bytes, bytes]],
+    services: Sequence[tuple[int, bytes, bytes, bool, int, bool]],
+) -> Imports:  # fmt: skip
+    """Compiles what an account imports; raises ValueError when subjects do not fit together.
+
+    `streams` are `(exporter, subject, to)`, `services` also have `(..., streamed, threshold_ns, share)`; `name` of the
+    account and of the `server` are JSON.
+    """
+    return _native.Imports(name, server, streams, services)
 
 
 def _allow(side: SubjectPermission | None) -> list[bytes] | None:
@@ -236,6 +264,10 @@ class EngineControl:
         """Makes an account known, or replaces its mappings."""
         self._engine.install_account(number, mappings)
 
+    def install_imports(self, changes: Sequence[tuple[int, Imports]]) -> None:
+        """Replaces what these accounts import, all at once."""
+        self._engine.install_imports(changes)
+
     def next_cid(self) -> int:
         """A client id for a connection that is going to be adopted."""
         return self._engine.next_cid()
@@ -264,6 +296,10 @@ class EngineControl:
         """Replaces the note about a connection."""
         self._engine.set_about(cid, about)
 
+    def set_client_info(self, cid: int, info: tuple[bytes, bytes, bytes] | None) -> None:
+        """Replaces what services of other accounts may know about a connection."""
+        self._engine.set_client_info(cid, info)
+
     def subscribe(self, *, account: int, subject: bytes, tag: int, queue: bytes | None = None) -> None:
         """Asks for what is published on a subject: `deliver` events with the tag."""
         self._engine.subscribe(account, subject, tag, queue)
@@ -278,10 +314,7 @@ class EngineControl:
 
     def connections(self, cid: int | None = None) -> list[ConnectionView]:
         """All open connections, or the one with a client id."""
-        return [
-            ConnectionView(c[0], c[1], Traffic(*c[2]), *c[3:10], Arrival(*c[10]) if c[10] else None)
-            for c in self._engine.connections(cid)
-        ]
+        return [_connection_view(*view) for view in self._engine.connections(cid)]
 
     def subscriptions(self, cids: Sequence[int]) -> list[SubscriptionView]:
         """All subscriptions of some connections."""
@@ -345,6 +378,18 @@ class Forwarding(EngineControl):
             )
         self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
 
+    def name_account(self, number: int, name: str, *, system: bool) -> None:
+        """Tells by which name other servers know an account, and whether they hear what we ourselves want in it."""
+        self._engine.name_account(number, name.encode(), system)
+
+    def tell_peer(self, cid: int, line: bytes) -> None:
+        """Sends a protocol line to another server."""
+        self._engine.tell_peer(cid, line)
+
+    def proceed(self, cid: int) -> None:
+        """Goes on with the connection of another server, whose INFO (a `peer` event) was read."""
+        self._engine.proceed(cid)
+
     def open_door(self, fd: int, door: Door) -> None:
         """Has the engine accept connections from a listening socket, which it owns from now on."""
         self._engine.open_door(fd, door.number, door.welcome.as_mapping(), door.info, door.nonce)
@@ -356,6 +401,10 @@ class Forwarding(EngineControl):
     def close_doors(self) -> None:
         """Accepts nobody any more through any door; their sockets are closed."""
         self._engine.close_doors()
+
+    def routes(self) -> list[ConnectionView]:
+        """All open connections to other servers of the cluster."""
+        return [_connection_view(*view) for view in self._engine.routes()]
 
     def peer_certificates(self, cids: Sequence[int]) -> list[list[bytes]]:
         """For each of these connections the certificates that its peer showed (DER), its own first."""

@@ -55,6 +55,7 @@ def server_info(options: Options, identity: Identity) -> ServerInfo:
         name=identity.server_name or identity.server_id,
         host=options.host,
         id=identity.server_id,
+        cluster=options.cluster.name if options.cluster is not None and options.cluster.port else "",
         tags=options.server_tags,
         metadata=options.server_metadata,
     )

@@ -17,6 +17,7 @@ from services.shared.records.record import field, record
 
 NATS_LISTENER: Final = "nats"
 WEBSOCKET_LISTENER: Final = "websocket"
+CLUSTER_LISTENER: Final = "cluster"
 MONITORING_LISTENER: Final = "monitoring"
 
 
@@ -41,11 +42,11 @@ class Identity:
 class RolePlan:
     """One start of one role.
 
-    `sockets` maps a listener's name (`nats`, `websocket`, `monitoring`) to the descriptor of a listening, non-blocking
-    socket; a wildcard address is a dual-stack IPv6 socket, so peers over IPv4 show up as `::ffff:a.b.c.d`. `ports` has
-    the real port of every listener of the node, also of those that other roles serve. `control` is the descriptor for
-    `ControlChannel`, None when the role runs without a supervisor. `node_pid` is the pid that users see. `started_ns`
-    is the wall clock at the start of the node; `incarnation` counts the starts of this role from 0.
+    `sockets` maps a listener's name (`nats`, `websocket`, `cluster`, `monitoring`) to the descriptor of a listening,
+    non-blocking socket; a wildcard address is a dual-stack IPv6 socket, so peers over IPv4 show up as `::ffff:a.b.c.d`.
+    `ports` has the real port of every listener of the node, also of those that other roles serve. `control` is the
+    descriptor for `ControlChannel`, None when the role runs without a supervisor. `node_pid` is the pid that users see.
+    `started_ns` is the wall clock at the start of the node; `incarnation` counts the starts of this role from 0.
     """
 
     role: str

@@ -54,6 +54,9 @@ INVALID_PUBLISH_SUBJECT: Final = "Invalid Publish Subject"
 INVALID_SUBJECT: Final = "Invalid Subject"
 """SUB with a subject that is not valid. Stays open."""
 
+INVALID_SUBSCRIPTION: Final = "Invalid Subscription"
+"""Another server announced interest in a subject that is not valid. It closes when it reads this."""
+
 INVALID_CLIENT_PROTOCOL: Final = "invalid client protocol"
 """CONNECT with a protocol other than 0 or 1. Closes: Bad Client Protocol Version."""
 

@@ -47,7 +47,19 @@ def _run(line: str) -> FlagOverrides:
         ),
         ("--user=", FlagOverrides(user="")),
         ("-p 5 --", FlagOverrides(port=5)),
-        ("-js=false --cluster= --profile 0 --connect_retries 0", FlagOverrides()),
+        ("-js=false --profile 0", FlagOverrides()),
+        (
+            "--cluster nats://h:1 --cluster_name C --cluster_advertise a:2 --no_advertise --connect_retries 3 -routes nats://b:4",
+            FlagOverrides(
+                cluster="nats://h:1",
+                cluster_name="C",
+                cluster_advertise="a:2",
+                no_advertise=True,
+                connect_retries=3,
+                routes="nats://b:4",
+            ),
+        ),
+        ("--cluster_listen nats://h:1", FlagOverrides(cluster="nats://h:1")),
         ("-v=false -h=false -t=false", FlagOverrides()),
     ],
 )
@@ -92,7 +104,6 @@ def test_a_broken_command_line_gets_the_usage_and_exit_code_0(line: str, complai
         ("-t", "must specify [-c, --config] option to check configuration file syntax"),
         ("-js", 'flag "-jetstream" is not supported yet: streams and consumers are not served'),
         ("-c f -t --jetstream", 'flag "-jetstream" is not supported yet: streams and consumers are not served'),
-        ("--routes nats://h:1", 'flag "-routes" is not supported yet: a node does not form a cluster with others'),
         ("--profile 5", 'flag "-profile" is not supported yet: there is no profiling port'),
     ],
 )

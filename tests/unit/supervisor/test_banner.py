@@ -3,6 +3,7 @@
 from services.shared.config.options import (
     AccountOptions,
     AuthorizationOptions,
+    ClusterOptions,
     Options,
     TlsOptions,
     UserOptions,
@@ -33,6 +34,18 @@ def test_the_start_is_told_in_the_known_order() -> None:
         ("INF", "Using configuration file: n.conf (sha256:1)"),
         ("WRN", "Maximum payloads over 8.00 MB are generally discouraged and could lead to poor performance"),
     ]
+
+
+def test_the_cluster_is_told_last() -> None:
+    for name, told in (
+        ("C", ("INF", "Cluster name is C")),
+        ("", ("WRN", "Cluster name was dynamically generated, consider setting one")),
+    ):
+        options = Options(cluster=ClusterOptions(name=name, port=-1))
+        lines = list(ready_lines(options, plan_node(options), addresses={"nats": "h:1", "cluster": "h:2"}))
+        assert lines[-2:] == [told, ("INF", "Listening for route connections on h:2")]
+        started = [text for _, text in starting_lines(options, identity=IDENTITY, commit="")]
+        assert ("  Cluster:  C" in started) is bool(name)
 
 
 def test_an_unknown_commit_is_left_out() -> None:

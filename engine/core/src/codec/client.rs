@@ -127,7 +127,7 @@ enum Seen {
 }
 
 #[inline]
-fn is_blank(b: u8) -> bool {
+pub(super) fn is_blank(b: u8) -> bool {
     b == b' ' || b == b'\t'
 }
 
@@ -163,7 +163,7 @@ fn verb(input: &[u8]) -> Seen {
 
 /// Splits a control line's arguments; more than `N` of them is an error.
 #[inline]
-fn split<const N: usize>(line: &[u8]) -> Option<([&[u8]; N], usize)> {
+pub(super) fn split<const N: usize>(line: &[u8]) -> Option<([&[u8]; N], usize)> {
     let mut args: [&[u8]; N] = [&[]; N];
     let mut count = 0;
     let mut at = 0;
@@ -184,7 +184,7 @@ fn split<const N: usize>(line: &[u8]) -> Option<([&[u8]; N], usize)> {
 
 /// One to nine digits, no sign.
 #[inline]
-fn number(text: &[u8]) -> Option<u64> {
+pub(super) fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 9 {
         return None;
     }

@@ -7,4 +7,4 @@ mod patterns;
 mod routes;
 
 pub use interest::{Interest, Place};
-pub use routes::{QueueRoute, Route, Routes, Target};
+pub use routes::{Peer, QueueRoute, Route, Routes, Target};

@@ -22,6 +22,19 @@ pub struct Target {
     pub prefix_len: u32,
 }
 
+/// Another server that wants a subject. It gets a message once, whatever it wants it for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Connection to it.
+    pub conn: u32,
+    /// It wants the subject outside of queue groups.
+    pub plain: bool,
+    /// The ready-made start of its frame (`RMSG account subject `), in `Route::prefixes`.
+    pub prefix_at: u32,
+    /// Length of that start.
+    pub prefix_len: u32,
+}
+
 /// A queue group of a subject: one member gets each message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueRoute {
@@ -29,6 +42,8 @@ pub struct QueueRoute {
     pub name: Box<[u8]>,
     /// Its members, over all matching patterns.
     pub members: Vec<Target>,
+    /// Servers with members of it: the place in `Route::peers`, and how many members.
+    pub remote: Vec<(u32, u32)>,
 }
 
 /// All receivers of a subject.
@@ -38,8 +53,12 @@ pub struct Route {
     pub plain: Vec<Target>,
     /// Queue groups.
     pub queues: Vec<QueueRoute>,
+    /// Other servers that want the subject.
+    pub peers: Vec<Peer>,
     /// Frame starts of all targets.
     pub prefixes: Vec<u8>,
+    /// Service imports that take the subject to other accounts, by their place in the account's imports.
+    pub services: Vec<u32>,
 }
 
 impl Route {
@@ -50,17 +69,26 @@ impl Route {
         self.prefixes.get(at..at + target.prefix_len as usize).unwrap_or(&[])
     }
 
+    /// The ready-made start of the frame for `peer`.
+    pub fn peer_prefix(&self, peer: &Peer) -> &[u8] {
+        let at = peer.prefix_at as usize;
+        self.prefixes.get(at..at + peer.prefix_len as usize).unwrap_or(&[])
+    }
+
     /// Roughly the memory that the route takes.
     fn bytes(&self) -> usize {
         let targets = self.plain.len() + self.queues.iter().map(|q| q.members.len()).sum::<usize>();
         targets * std::mem::size_of::<Target>()
             + self.queues.len() * std::mem::size_of::<QueueRoute>()
+            + self.queues.iter().map(|q| q.remote.len()).sum::<usize>() * std::mem::size_of::<(u32, u32)>()
+            + self.peers.len() * std::mem::size_of::<Peer>()
             + self.prefixes.len()
+            + self.services.len() * std::mem::size_of::<u32>()
     }
 
     /// True when nobody receives the subject.
     pub fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.queues.is_empty()
+        self.plain.is_empty() && self.queues.is_empty() && self.peers.is_empty() && self.services.is_empty()
     }
 }
 

@@ -17,6 +17,7 @@ MACHINE = Machine(memory_bytes=17_000_000, cpu_percent=0.5, cores=2, usable_core
 TOTALS = {
     "in_msgs": 21, "in_bytes": 705, "out_msgs": 21, "out_bytes": 1929, "slow_consumers": 0, "stale_connections": 0,
     "subscriptions": 75, "connections": 1, "total_connections": 2, "stuck_bytes": 0, "stalled": 0,
+    "routed_in_msgs": 0, "routed_in_bytes": 0, "routed_out_msgs": 0, "routed_out_bytes": 0,
 }  # fmt: skip
 STANDING = Standing(
     identity=Identity(server_id="N" + "A" * 55, server_name="full1", xkey="X"),
@@ -101,3 +102,9 @@ def test_the_short_form_leaves_troubles_out_while_there_are_none() -> None:
     assert set(troubled) - set(quiet) == {
         "slow_consumer_stats", "stale_connections", "stale_connection_stats", "stalled_clients",
     }  # fmt: skip
+
+
+def test_what_goes_over_routes_is_no_traffic_of_clients() -> None:
+    shown = page(routed_in_msgs=20, routed_in_bytes=700, routed_out_msgs=1, routed_out_bytes=29)
+    assert (shown["in_msgs"], shown["in_client_msgs"], shown["in_client_bytes"]) == (21, 1, 5)
+    assert (shown["out_msgs"], shown["out_client_msgs"], shown["out_client_bytes"]) == (21, 20, 1900)

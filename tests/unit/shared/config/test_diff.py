@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.shared.config.diff import Accepted, Refused, compare
-from services.shared.config.options import FleetOptions, Options, TlsOptions, WebsocketOptions
+from services.shared.config.options import ClusterOptions, FleetOptions, Options, TlsOptions, WebsocketOptions
 from services.shared.records.record import fields, replace
 from tests.kit.config_files import options
 
@@ -112,3 +112,17 @@ def test_no_change_of_an_option_goes_unmentioned(name: str) -> None:
     new = replace(old, **changed)
     outcome = compare(old=old, new=new)
     assert isinstance(outcome, Refused) or outcome.lines != _accepted(old, old).lines
+
+
+def test_a_cluster_cannot_change_and_the_reason_shows_no_credentials() -> None:
+    old = Options(cluster=ClusterOptions(name="C", port=6222, user="r", password="s3cret"))
+    assert old.cluster is not None
+    new = replace(old, cluster=replace(old.cluster, password="other", routes=("nats://r:s3cret@h:1",)))
+    assert _reason(old, new) == (
+        "config reload not supported for Cluster: old=C 0.0.0.0:6222 with 0 routes, new=C 0.0.0.0:6222 with 1 routes"
+    )
+
+
+def test_a_free_cluster_port_is_no_change() -> None:
+    old = Options(cluster=ClusterOptions(name="C", port=40_123))
+    _accepted(old, replace(old, cluster=ClusterOptions(name="C", port=-1)))

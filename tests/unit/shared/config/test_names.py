@@ -11,6 +11,7 @@ from services.shared.config import (
     schema,
     schema_accounts,
     schema_authorization,
+    schema_cluster,
     schema_mappings,
     schema_permissions,
     schema_tls,
@@ -33,6 +34,8 @@ READ: dict[str, Mapping[str, Rule]] = {
     "limits": schema_accounts._LIMIT_RULES,
     "destination": schema_mappings._RULES,
     "tls": schema_tls._RULES,
+    "cluster": schema_cluster._RULES,
+    "cluster authorization": schema_cluster._AUTHORIZATION_RULES,
     "websocket": schema_websocket._RULES,
     "websocket authorization": schema_websocket._AUTHORIZATION_RULES,
 }

@@ -1,0 +1,102 @@
+"""A router as a member of a cluster: what it says of itself to other servers, and how the engine carries routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from services.router.admission.advertising import split_host_port
+from services.router.rules import client_urls, cluster_name, websocket_urls
+from services.shared.config.options import ClusterOptions, Options
+from services.shared.engine.forwarding import Forwarding, Handover
+from services.shared.member.routes.mesh import Member
+from services.shared.runtime.role_plan import CLUSTER_LISTENER, Identity
+from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
+from services.shared.wire.close_reasons import CloseReason
+
+ROUTE_PAYLOAD_BYTES: Final = 64 << 20
+"""Other servers have limits of their own for what clients publish. At least this much is taken in a message of theirs."""
+
+ROUTE_INTEREST_MAX: Final = 10_000_000
+"""Subjects and queue groups that one server may want; a bound on memory, far from what a cluster has."""
+
+ROUTE_PING_INTERVAL_NS: Final = 30_000_000_000
+
+
+def member(options: Options, cluster: ClusterOptions, *, identity: Identity, ports: Mapping[str, int]) -> Member:
+    """What this server says of itself to other servers."""
+    host, port = cluster.host, ports.get(CLUSTER_LISTENER, cluster.port)
+    if cluster.advertise:
+        host, port = split_host_port(cluster.advertise, default_port=port)
+    shown = f"[{host}]" if ":" in host else host
+    return Member(
+        server_id=identity.server_id,
+        server_name=identity.server_name or identity.server_id,
+        version=COMPATIBLE_RELEASE,
+        go=f"{PRODUCT} {PRODUCT_VERSION}",
+        host=host,
+        port=port,
+        ip=f"nats-route://{shown}:{port}/" if cluster.advertise else "",
+        headers=not options.no_header_support,
+        max_payload_bytes=options.max_payload_bytes,
+        cluster=cluster_name(cluster, identity),
+        cluster_dynamic=not cluster.name,
+        auth_required=bool(cluster.user),
+        connect_urls=client_urls(options, ports),
+        ws_connect_urls=websocket_urls(options, ports),
+        advertises=not cluster.no_advertise,
+    )
+
+
+class EngineCarrier:
+    """Routes that are up belong to the engine."""
+
+    __slots__ = ("_engine", "_headers", "_payload_max", "_ping_interval_ns")
+
+    def __init__(self, engine: Forwarding, options: Options) -> None:
+        self._engine = engine
+        self._headers = not options.no_header_support
+        self._payload_max = max(options.max_payload_bytes, ROUTE_PAYLOAD_BYTES)
+        self._ping_interval_ns = min(options.ping_interval_ns, ROUTE_PING_INTERVAL_NS)
+
+    def next_cid(self) -> int:
+        """A number for a route."""
+        return self._engine.next_cid()
+
+    def carry(self, fd: int, *, cid: int, received: bytes, headers: bool) -> None:
+        """Gives the socket of a route away; `received` was read from it already."""
+        handover = Handover(
+            cid=cid,
+            account=0,
+            permit=None,
+            verbose=False,
+            pedantic=False,
+            echo=False,
+            headers=headers and self._headers,
+            no_responders=False,
+            payload_max=self._payload_max,
+            subs_max=ROUTE_INTEREST_MAX,
+            ping_interval_ns=self._ping_interval_ns,
+            first_pong_info=b"",
+            about=b"",
+            system=False,
+            connect_within_ns=None,
+            route=True,
+        )
+        self._engine.adopt(fd, handover, received=received)
+
+    def tell_peer(self, cid: int, line: bytes) -> None:
+        """Sends a line."""
+        self._engine.tell_peer(cid, line)
+
+    def close(self, cid: int, reason: CloseReason) -> None:
+        """Ends a route."""
+        self._engine.close(cid, reason)
+
+    def last_heard_ns(self, cid: int) -> int:
+        """When something came over a route, by the engine's clock; 0 when it is gone."""
+        return next((view.last_in_ns for view in self._engine.routes() if view.cid == cid), 0)
+
+    def proceed(self, cid: int) -> None:
+        """Reads on after an INFO."""
+        self._engine.proceed(cid)

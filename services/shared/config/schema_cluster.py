@@ -1,0 +1,129 @@
+"""The `cluster` block (reference: operations 2.2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.shared.config.assembly import Fields, assemble
+from services.shared.config.errors import OptionProblem
+from services.shared.config.options import ClusterOptions
+from services.shared.config.reading import (
+    Entry,
+    boolean,
+    go_type,
+    host_port,
+    integer,
+    list_of,
+    map_of,
+    read_block,
+    seconds_or_duration,
+    string,
+    string_of,
+    table,
+    unknown_field,
+)
+from services.shared.config.route_urls import parse_route_url, shown_route_url
+from services.shared.config.unsupported import is_switched_off, refuse_unsupported
+from services.shared.identity.passwords import is_bcrypt
+
+_HASHED: Final = "servers of a cluster compare plain passwords"
+_NOT_FOR_ROUTES: Final = (
+    ("users", "allow multiple users"),
+    ("token", "support tokens"),
+    ("auth_callout", "support callouts"),
+)
+_NO_COMPRESSION: Final = ("off", "disabled", "disable", "false", "not_supported", "not supported")
+
+
+def cluster(entry: Entry) -> ClusterOptions:
+    """The listener for routes and whom to dial; without a port there is no cluster."""
+    if not isinstance(entry.value.data, dict):
+        raise entry.problem(f"Expected map to define cluster, got {go_type(entry.value.data)}")
+    return assemble(ClusterOptions(), read_block(entry.value.data, _RULES, entry.reading, unknown=_unknown))
+
+
+def _unknown(entry: Entry) -> None:
+    name, data = entry.key.lower(), entry.value.data
+    # What asks for nothing that is not there may be said.
+    if name == "pool_size" and data == -1:
+        return
+    if name == "compression" and (data is False or (isinstance(data, str) and data.lower() in _NO_COMPRESSION)):
+        return
+    refuse_unsupported("cluster", entry)
+    if not is_switched_off("cluster", entry):
+        unknown_field(entry)
+
+
+def _listen(entry: Entry) -> Fields:
+    host, port = host_port(entry)
+    return {"host": host or ClusterOptions().host, "port": port}
+
+
+def _name(entry: Entry) -> str:
+    name = string(entry)
+    if " " in name:
+        raise entry.problem("cluster name cannot contain spaces")
+    if name == "_":
+        raise entry.problem("cluster name is reserved")
+    return name
+
+
+def _routes(entry: Entry) -> tuple[str, ...]:
+    routes: list[str] = []
+    for element in list_of(entry.value):
+        text = string_of(element)
+        try:
+            parse_route_url(text)
+        except ValueError as error:
+            raise OptionProblem(str(error), at=element.at) from None
+        if text in routes:
+            entry.reading.problems.warn(shown_route_url(text), "Duplicate route entry detected", at=element.at)
+            continue
+        routes.append(text)
+    return tuple(routes)
+
+
+def _authorization(entry: Entry) -> Fields:
+    block = map_of(entry.value)
+    for name, sentence in _NOT_FOR_ROUTES:
+        if name in {key.lower() for key in block}:
+            raise entry.problem(f"Cluster authorization does not {sentence}")
+    return read_block(block, _AUTHORIZATION_RULES, entry.reading, unknown=_unknown_in_authorization)
+
+
+def _unknown_in_authorization(entry: Entry) -> None:
+    refuse_unsupported("cluster authorization", entry)
+    unknown_field(entry)
+
+
+def _password(entry: Entry) -> str:
+    password = string(entry)
+    if is_bcrypt(password):
+        raise entry.problem(f'option "{entry.key.lower()}" is not supported yet as a bcrypt hash: {_HASHED}')
+    return password
+
+
+def _timeout(entry: Entry) -> int:
+    return seconds_or_duration(entry, what="authorization")
+
+
+def _retries(entry: Entry) -> int:
+    return max(0, integer(entry))
+
+
+_RULES: Final = table(
+    ("name", "name", _name),
+    ("listen", "*", _listen),
+    ("host net", "host", string),
+    ("port", "port", integer),
+    ("cluster_advertise advertise", "advertise", string),
+    ("no_advertise", "no_advertise", boolean),
+    ("authorization authentication", "*", _authorization),
+    ("routes", "routes", _routes),
+    ("connect_retries", "connect_retries", _retries),
+)
+_AUTHORIZATION_RULES: Final = table(
+    ("user username", "user", string),
+    ("password pass", "password", _password),
+    ("timeout", "auth_timeout_ns", _timeout),
+)

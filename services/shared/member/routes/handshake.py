@@ -1,0 +1,243 @@
+"""The handshake of a route, either side, as a machine of bytes (reference: wire protocol 2.4, 2.16). Pure.
+
+```text
+dialled:   INFO of the peer -> CONNECT, INFO, PING -> anything but -ERR: joined
+accepted:  INFO -> CONNECT of the peer, its INFO -> joined
+```
+
+Whoever dials waits for the peer's INFO first: it tells who it is before we say anything, and asks for credentials.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from services.shared.member.routes.mesh import Mesh, Rejection
+from services.shared.member.routes.route_info import (
+    LINE_BYTES_MAX,
+    MalformedLineError,
+    RouteConnect,
+    RouteInfo,
+    parse_connect,
+    parse_info,
+)
+from services.shared.records.record import field, record
+from services.shared.wire import errors
+from services.shared.wire.close_reasons import CloseReason
+
+_PLAIN: Final = frozenset((b"RS+", b"RS-", b"RMSG", b"HMSG", b"PING", b"PONG", b"INFO", b"+OK"))
+
+
+@record
+class Credentials:
+    """User and password, empty where there are none."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+@record
+class Joined:
+    """The route is up. `rest` was received already and belongs to whoever carries the route."""
+
+    info: RouteInfo
+    headers: bool
+    rest: bytes
+
+
+@record
+class Failed:
+    """The connection is to be closed. `text` is for the log."""
+
+    rejection: Rejection
+    text: str
+
+
+Outcome: TypeAlias = Joined | Failed
+
+
+def _refused(reason: CloseReason, text: str, *, err: str = "") -> Failed:
+    return Failed(rejection=Rejection(reason=reason, text=err), text=text)
+
+
+class _Lines:
+    """Input cut into lines, as long as they are not too long."""
+
+    __slots__ = ("received",)
+
+    def __init__(self) -> None:
+        self.received = b""
+
+    def next(self) -> tuple[bytes, bytes] | None:
+        """Verb in capitals and argument of the next line, taken out; None when there is no whole one."""
+        line, newline, rest = self.received.partition(b"\n")
+        if not newline:
+            return None
+        self.received = rest
+        verb, _, argument = line.removesuffix(b"\r").partition(b" ")
+        return verb.upper(), argument.strip()
+
+    @property
+    def is_too_long(self) -> bool:
+        return len(self.received) > LINE_BYTES_MAX and b"\n" not in self.received[:LINE_BYTES_MAX]
+
+
+class DialledHandshake:
+    """We are the one who dialled. `output` is what is to be sent; whoever sends it empties it."""
+
+    __slots__ = ("_credentials", "_gossip_mode", "_info", "_lines", "_mesh", "output")
+
+    def __init__(self, mesh: Mesh, *, credentials: Credentials, gossip_mode: int) -> None:
+        self._mesh = mesh
+        self._credentials = credentials
+        self._gossip_mode = gossip_mode
+        self._lines = _Lines()
+        self._info: RouteInfo | None = None
+        self.output = b""
+
+    @property
+    def info(self) -> RouteInfo | None:
+        """Who the other side is, once it said so and was not refused."""
+        return self._info
+
+    def receive(self, data: bytes) -> Outcome | None:
+        """Takes input; returns the outcome once there is one."""
+        lines = self._lines
+        lines.received += data
+        while True:
+            before = lines.received
+            line = lines.next()
+            if line is None:
+                break
+            verb, argument = line
+            if verb == b"-ERR":
+                text = argument.decode(errors="replace")
+                return _refused(CloseReason.PARSE_ERROR, f"Route Error {text[:256]}")
+            if self._info is not None:
+                return self._taken_in(verb, before)
+            if verb != b"INFO":
+                return _refused(CloseReason.PROTOCOL_VIOLATION, f"wanted INFO, got {verb[:16]!r}")
+            failed = self._introduced(argument)
+            if failed is not None:
+                return failed
+        if self._info is not None and lines.received and not lines.received.startswith((b"-", b"I", b"i")):
+            # A line longer than what came so far can only be traffic.
+            return self._joined(lines.received)
+        return _too_long() if lines.is_too_long else None
+
+    def _introduced(self, argument: bytes) -> Failed | None:
+        try:
+            info = parse_info(argument)
+        except MalformedLineError as error:
+            return _refused(CloseReason.PROTOCOL_VIOLATION, f"INFO: {error}")
+        rejection = self._mesh.judge(info, solicited=True)
+        if rejection is None:
+            rejection = self._mesh.agree(info.cluster, dynamic=info.cluster_dynamic, solicited=True)
+        if rejection is not None:
+            return Failed(rejection=rejection, text=rejection.text or rejection.reason.text)
+        self._info = info
+        self._mesh.dialling(info.server_id)
+        given = self._credentials
+        connect = self._mesh.connect(user=given.user, password=given.password)
+        self.output += connect + self._mesh.info(gossip_mode=self._gossip_mode) + b"PING\r\n"
+        return None
+
+    def _taken_in(self, verb: bytes, rest: bytes) -> Outcome:
+        if verb[:4] not in _PLAIN and verb not in _PLAIN:
+            return _refused(CloseReason.PROTOCOL_VIOLATION, f"wanted a line of a route, got {verb[:16]!r}")
+        return self._joined(rest)
+
+    def _joined(self, rest: bytes) -> Outcome:
+        assert self._info is not None, "the peer said who it is"
+        # Meanwhile it may have come to us by itself.
+        rejection = self._mesh.judge(self._info, solicited=True)
+        if rejection is not None:
+            return Failed(rejection=rejection, text=rejection.reason.text)
+        return Joined(info=self._info, headers=self._info.headers, rest=rest)
+
+
+class AcceptedHandshake:
+    """The other side dialled. `output` starts with our INFO."""
+
+    __slots__ = ("_connect", "_lines", "_mesh", "_wanted", "output")
+
+    def __init__(self, mesh: Mesh, *, wanted: Credentials) -> None:
+        self._mesh = mesh
+        self._wanted = wanted
+        self._lines = _Lines()
+        self._connect: RouteConnect | None = None
+        self.output = mesh.info()
+
+    def receive(self, data: bytes) -> Outcome | None:
+        """Takes input; returns the outcome once there is one."""
+        lines = self._lines
+        lines.received += data
+        while (line := lines.next()) is not None:
+            verb, argument = line
+            outcome: Outcome | None
+            if self._connect is None:
+                outcome = self._authenticate(verb, argument)
+            else:
+                outcome = self._introduced(self._connect, verb, argument)
+            if outcome is not None:
+                return outcome
+        return _too_long() if lines.is_too_long else None
+
+    def _authenticate(self, verb: bytes, argument: bytes) -> Outcome | None:
+        if verb != b"CONNECT":
+            return _refused(
+                CloseReason.AUTHENTICATION_FAILURE, "authentication error", err=errors.AUTHORIZATION_VIOLATION
+            )
+        try:
+            connect = parse_connect(argument)
+        except MalformedLineError as error:
+            return _refused(CloseReason.PROTOCOL_VIOLATION, f"CONNECT: {error}")
+        if connect.lang:
+            text = "attempted to connect to route port"
+            return _refused(CloseReason.INCORRECT_PORT, text, err=text)
+        if connect.gateway:
+            text = f'Rejecting connection from gateway "{connect.gateway}" on the Route port'
+            return _refused(CloseReason.WRONG_GATEWAY, text, err=text)
+        if not self._knows(connect):
+            return _refused(
+                CloseReason.AUTHENTICATION_FAILURE, "authentication error", err=errors.AUTHORIZATION_VIOLATION
+            )
+        rejection = self._mesh.agree(connect.cluster, dynamic=connect.cluster_dynamic, solicited=False)
+        if rejection is not None:
+            return Failed(rejection=rejection, text=rejection.text)
+        self._connect = connect
+        return None
+
+    def _knows(self, connect: RouteConnect) -> bool:
+        if not self._wanted.user:
+            return True
+        # Imported here: only clusters with credentials need it.
+        from services.shared.identity.passwords import matches_plain
+
+        user = matches_plain(stored=self._wanted.user, given=connect.user)
+        return matches_plain(stored=self._wanted.password, given=connect.password) and user
+
+    def _introduced(self, connect: RouteConnect, verb: bytes, argument: bytes) -> Outcome | None:
+        if verb[:4] in (b"PING", b"PONG"):
+            self.output += b"PONG\r\n" if verb[:4] == b"PING" else b""
+            return None
+        if verb == b"-ERR":
+            text = argument.decode(errors="replace")
+            return _refused(CloseReason.PARSE_ERROR, f"Route Error {text[:256]}")
+        if verb != b"INFO":
+            return _refused(CloseReason.PROTOCOL_VIOLATION, f"wanted INFO, got {verb[:16]!r}")
+        try:
+            info = parse_info(argument)
+        except MalformedLineError as error:
+            return _refused(CloseReason.PROTOCOL_VIOLATION, f"INFO: {error}")
+        rejection = self._mesh.judge(info, solicited=False)
+        if rejection is None and info.cluster:
+            rejection = self._mesh.agree(info.cluster, dynamic=info.cluster_dynamic, solicited=False)
+        if rejection is not None:
+            return Failed(rejection=rejection, text=rejection.text or rejection.reason.text)
+        return Joined(info=info, headers=info.headers and connect.headers, rest=self._lines.received)
+
+
+def _too_long() -> Failed:
+    text = errors.MAXIMUM_CONTROL_LINE_EXCEEDED
+    return _refused(CloseReason.MAXIMUM_CONTROL_LINE_EXCEEDED, text, err=text)

@@ -1,0 +1,397 @@
+"""Accepts, dials and keeps the routes of one server. All decisions are the machines' (`handshake`, `mesh`).
+
+A route that is up belongs to the `Carrier`, which reports what it hears (`heard`) and when it ends (`closed`).
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Callable
+from typing import Final, TypeAlias, assert_never
+
+import trio
+
+from services.shared.config.options import ClusterOptions
+from services.shared.config.route_urls import RouteUrl, parse_route_url
+from services.shared.member.cluster_face import Face
+from services.shared.member.routes.carrier import Carrier
+from services.shared.member.routes.handshake import AcceptedHandshake, Credentials, DialledHandshake, Failed, Joined
+from services.shared.member.routes.mesh import Action, Dial, Drop, Mesh, Peer, Rejection, Tell
+from services.shared.member.routes.route_info import GOSSIP_DEFAULT, MalformedLineError, parse_info
+from services.shared.records.record import record
+from services.shared.telemetry.log import Logger
+from services.shared.wire import errors
+from services.shared.wire.close_reasons import CloseReason
+
+DIAL_S: Final = 1.0
+RETRY_S: Final = 1.0
+JITTER_S: Final = 0.1
+HANDSHAKE_S: Final = 2.0
+FAREWELL_S: Final = 0.2
+"""How long a refused peer may take to read why (reference for the others: wire protocol 2.13)."""
+
+READ_BYTES: Final = 64 << 10
+PROBE_S: Final = 2.0
+"""How long a route may stay silent after a PING when its server comes by another connection."""
+
+HANDSHAKES_MAX: Final = 256
+"""Accepted connections whose handshake goes on, and learned servers that are dialled, at a time."""
+
+
+@record
+class Reporting:
+    """Which failures to connect are logged: the first, and every so-manieth before and after a first success."""
+
+    connect: int
+    reconnect: int
+
+    def is_due(self, attempt: int, *, connected_before: bool) -> bool:
+        """Whether this attempt's failure is logged."""
+        every = self.reconnect if connected_before else self.connect
+        return attempt == 1 or (every > 0 and attempt % every == 0)
+
+
+@record
+class _Way:
+    """How a server is dialled."""
+
+    url: RouteUrl
+    credentials: Credentials
+    explicit: bool
+    gossip_mode: int = GOSSIP_DEFAULT
+
+
+_Dialled: TypeAlias = "Joined | Failed | str"
+"""The outcome of a dial: a text where it did not come to a handshake."""
+
+
+_LATE: Final = Failed(
+    rejection=Rejection(reason=CloseReason.AUTHENTICATION_TIMEOUT, text=errors.AUTHENTICATION_TIMEOUT),
+    text="authentication timeout",
+)
+
+
+class MeshLoops:
+    """The routes of this server. `on_change` is told whenever what clients should know of the cluster changes."""
+
+    def __init__(
+        self, mesh: Mesh, options: ClusterOptions, *, carrier: Carrier, reporting: Reporting,
+        on_change: Callable[[Face], None], log: Logger,
+    ) -> None:  # fmt: skip
+        self.mesh = mesh
+        self._options = options
+        self._carrier = carrier
+        self._reporting = reporting
+        self._on_change = on_change
+        self._log = log
+        self._face = mesh.face
+        self._gone: dict[str, trio.Event] = {}
+        self._learning: set[str] = set()
+        self._probed: set[int] = set()
+        self._handshakes = 0
+
+    async def run(self, door: socket.socket) -> None:
+        """Accepts from `door` and dials the configured routes, for ever."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for text in self._options.routes:
+                nursery.start_soon(self._keep, parse_route_url(text))
+            while True:
+                await trio.lowlevel.wait_readable(door)
+                try:
+                    connection, address = door.accept()
+                except (BlockingIOError, ConnectionAbortedError):
+                    continue
+                except OSError as error:
+                    self._log.error(f"Error accepting a route: {error}; trying again in {RETRY_S} s")
+                    await trio.sleep(RETRY_S)
+                    continue
+                if self._handshakes >= HANDSHAKES_MAX:
+                    connection.close()
+                    continue
+                connection.setblocking(False)
+                nursery.start_soon(self._accepted, connection, address[0].removeprefix("::ffff:"), address[1])
+
+    # What the carrier reports.
+
+    def heard(self, cid: int, text: bytes) -> None:
+        """INFO came over a route."""
+        try:
+            info = parse_info(text)
+        except MalformedLineError as error:
+            self._log.error(f"rid:{cid} - Error processing route INFO: {error}")
+            self._carrier.close(cid, CloseReason.PROTOCOL_VIOLATION)
+            return
+        self._carry_out(self.mesh.hear(cid, info))
+        self._carrier.proceed(cid)
+        self._changed()
+
+    def closed(self, cid: int, reason: CloseReason, detail: str) -> bool:
+        """A connection has ended; true when it was a route."""
+        peer = self.mesh.leave(cid)
+        if peer is None:
+            return False
+        prefix = _prefix(peer)
+        if detail:
+            self._log.error(f"{prefix} - {detail}")
+        self._log.info(f"{prefix} - Router connection closed: {reason.text} - Remote: {_name(peer)}")
+        gone = self._gone.pop(peer.info.server_id, None)
+        if gone is not None:
+            gone.set()
+        self._changed()
+        return True
+
+    def prefix(self, cid: int) -> str:
+        """How the log names a route; empty for what is none."""
+        peer = self.mesh.of_connection(cid)
+        return "" if peer is None else _prefix(peer)
+
+    def retire(self) -> None:
+        """Lame duck mode: tells the other servers."""
+        self._carry_out(self.mesh.retire())
+
+    # Connections on their way.
+
+    async def _accepted(self, connection: socket.socket, ip: str, port: int) -> None:
+        own = Credentials(user=self._options.user, password=self._options.password)
+        handshake = AcceptedHandshake(self.mesh, wanted=own)
+        timeout_ns = self._options.auth_timeout_ns
+        self._handshakes += 1
+        try:
+            with connection:
+                stream = trio.socket.from_stdlib_socket(connection)
+                outcome: _Dialled = _LATE
+                with trio.move_on_after(HANDSHAKE_S if timeout_ns is None else timeout_ns / 1e9):
+                    outcome = await _shake_hands(stream, handshake)
+                match outcome:
+                    case Joined():
+                        self._join(stream, outcome, ip=ip, port=port)
+                    case Failed():
+                        if outcome.rejection.duplicate_of:
+                            self._nursery.start_soon(self._probe, outcome.rejection.duplicate_of)
+                        await self._refuse(stream, outcome, f"{ip}:{port}")
+                    case str():
+                        self._log.debug(f"{ip}:{port} - a route was lost while it came up: {outcome}")
+                    case _:
+                        assert_never(outcome)
+        finally:
+            self._handshakes -= 1
+
+    async def _probe(self, server_id: str) -> None:
+        """A server that is connected comes again: perhaps its first connection is dead, and only we do not know yet."""
+        peer = next((peer for peer in self.mesh.peers if peer.info.server_id == server_id), None)
+        if peer is None or peer.cid in self._probed:
+            return
+        self._probed.add(peer.cid)
+        try:
+            before = self._carrier.last_heard_ns(peer.cid)
+            self._carrier.tell_peer(peer.cid, b"PING\r\n")
+            await trio.sleep(PROBE_S)
+            if before and self._carrier.last_heard_ns(peer.cid) == before:
+                self._carrier.close(peer.cid, CloseReason.STALE_CONNECTION)
+        finally:
+            self._probed.discard(peer.cid)
+
+    async def _keep(self, url: RouteUrl) -> None:
+        """A configured route: dialled until it is there, and again when it is gone."""
+        way = _Way(url=url, credentials=Credentials(user=url.user, password=url.password), explicit=True)
+        attempt, connected = 0, False
+        while True:
+            attempt += 1
+            outcome = await self._dial(way)
+            if isinstance(outcome, Failed) and outcome.rejection.self_route:
+                self._log.debug(f'Detected route to self, ignoring "{url.address}"')
+                return
+            server_id = _reached(outcome)
+            if server_id:
+                attempt, connected = 0, True
+                await self._gone_from(server_id)
+            else:
+                self._report(outcome, attempt, connected=connected)
+            await trio.sleep(RETRY_S + random.uniform(0, JITTER_S))
+
+    async def _learn(self, dial: Dial) -> None:
+        """A server that another one told of: dialled as often as configured, then given up."""
+        try:
+            url = parse_route_url(dial.url)
+        except ValueError as error:
+            self._log.debug(f"cannot dial a server that was told of: {error}")
+            return
+        configured = {parse_route_url(text).address for text in self._options.routes}
+        if url.address in configured | self._learning or len(self._learning) >= HANDSHAKES_MAX:
+            return
+        own = Credentials(user=self._options.user, password=self._options.password)
+        way = _Way(
+            url=url,
+            credentials=own if dial.auth_required else Credentials(),
+            explicit=False,
+            gossip_mode=dial.gossip_mode,
+        )
+        self._learning.add(url.address)
+        try:
+            attempt, connected = 0, False
+            while attempt <= self._options.connect_retries:
+                attempt += 1
+                outcome = await self._dial(way)
+                if isinstance(outcome, Failed) and (outcome.rejection.self_route or outcome.rejection.duplicate_of):
+                    return  # whoever is there already cares for it
+                server_id = _reached(outcome)
+                if server_id:
+                    attempt, connected = 0, True
+                    await self._gone_from(server_id)
+                else:
+                    self._report(outcome, attempt, connected=connected)
+                await trio.sleep(random.uniform(0, JITTER_S) + (0 if server_id else RETRY_S))
+        finally:
+            self._learning.discard(url.address)
+
+    async def _dial(self, way: _Way) -> _Dialled:
+        handshake = DialledHandshake(self.mesh, credentials=way.credentials, gossip_mode=way.gossip_mode)
+        outcome: _Dialled = "i/o timeout"
+        try:
+            with trio.move_on_after(DIAL_S):
+                stream = await trio.open_tcp_stream(way.url.host, way.url.port)
+                outcome = "the handshake took too long"
+        except OSError as error:
+            return f"dial tcp {way.url.address}: {_os_text(error)}"
+        if outcome == "i/o timeout":
+            return f"dial tcp {way.url.address}: i/o timeout"
+        try:
+            with stream.socket, trio.move_on_after(HANDSHAKE_S):
+                outcome = await _shake_hands(stream.socket, handshake)
+                if isinstance(outcome, Joined):
+                    ip, port = stream.socket.getpeername()[:2]
+                    return self._join(stream.socket, outcome, ip=ip, port=port, way=way)
+                if isinstance(outcome, Failed):
+                    await self._refuse(stream.socket, outcome, way.url.address)
+        except OSError as error:
+            return _os_text(error)
+        finally:
+            if handshake.info is not None:
+                self.mesh.dialled(handshake.info.server_id)
+        if isinstance(outcome, str) and handshake.info is not None and self.mesh.knows(handshake.info.server_id):
+            # It hung up because it had dialled us meanwhile.
+            return _duplicate(handshake.info.server_id)
+        return outcome
+
+    def _join(
+        self, stream: trio.socket.SocketType, joined: Joined, *, ip: str, port: int, way: _Way | None = None
+    ) -> _Dialled:
+        if self.mesh.knows(joined.info.server_id):
+            # It came by another connection while this one was being answered.
+            return _duplicate(joined.info.server_id)
+        cid = self._carrier.next_cid()
+        peer = Peer(
+            cid=cid, info=joined.info, ip=ip, port=port, solicited=way is not None,
+            explicit=way is not None and way.explicit,
+        )  # fmt: skip
+        actions = self.mesh.join(peer, dial_mode=way.gossip_mode if way is not None else GOSSIP_DEFAULT)
+        self._gone[joined.info.server_id] = trio.Event()
+        self._log.info(f"{_prefix(peer)} - Route connection created")
+        self._log.debug(f'{_prefix(peer)} - Registering remote route "{joined.info.server_id}"')
+        self._carrier.carry(stream.detach(), cid=cid, received=joined.rest, headers=joined.headers)
+        self._carry_out(actions)
+        self._changed()
+        return joined
+
+    async def _refuse(self, stream: trio.socket.SocketType, failed: Failed, address: str) -> None:
+        rejection: Rejection = failed.rejection
+        quiet = rejection.self_route or rejection.duplicate_of
+        (self._log.debug if quiet else self._log.error)(f"{address} - {failed.text}")
+        if not rejection.text:
+            return
+        try:
+            with trio.move_on_after(FAREWELL_S):
+                await _send(stream, f"-ERR '{rejection.text}'\r\n".encode())
+                stream.shutdown(socket.SHUT_WR)
+                # What still comes is read away, or the peer would lose what it was told.
+                while await stream.recv(READ_BYTES):
+                    pass
+        except OSError:
+            pass  # it is gone already
+
+    async def _gone_from(self, server_id: str) -> None:
+        gone = self._gone.get(server_id)
+        if gone is not None:
+            await gone.wait()
+
+    def _report(self, outcome: _Dialled, attempt: int, *, connected: bool) -> None:
+        """A failure to connect; those that are not to be reported go to the debug log."""
+        text = outcome if isinstance(outcome, str) else outcome.text if isinstance(outcome, Failed) else ""
+        again = "re-" if connected else ""
+        due = self._reporting.is_due(attempt, connected_before=connected)
+        write = self._log.error if due else self._log.debug
+        write(f"Error trying to {again}connect to route (attempt {attempt}): {text}")
+
+    def _carry_out(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Tell():
+                    self._carrier.tell_peer(action.cid, action.line)
+                case Drop():
+                    self._carrier.close(action.cid, action.reason)
+                case Dial():
+                    self._nursery.start_soon(self._learn, action)
+                case _:
+                    assert_never(action)
+
+    def _changed(self) -> None:
+        face = self.mesh.face
+        if face != self._face:
+            if face.name != self._face.name:
+                self._log.info(f"Cluster name updated to {face.name}")
+            self._face = face
+            self._on_change(face)
+
+
+def _duplicate(server_id: str) -> Failed:
+    reason = CloseReason.DUPLICATE_ROUTE
+    return Failed(rejection=Rejection(reason=reason, duplicate_of=server_id), text=reason.text)
+
+
+def _reached(outcome: _Dialled) -> str:
+    """The id of the server that is connected, by this dial or otherwise."""
+    if isinstance(outcome, Joined):
+        return outcome.info.server_id
+    return outcome.rejection.duplicate_of if isinstance(outcome, Failed) else ""
+
+
+async def _shake_hands(stream: trio.socket.SocketType, handshake: AcceptedHandshake | DialledHandshake) -> _Dialled:
+    """Drives a handshake to its outcome; a text when the connection is lost first."""
+    try:
+        while True:
+            await _send_output(stream, handshake)
+            data = await stream.recv(READ_BYTES)
+            if not data:
+                return "the peer closed the connection"
+            outcome = handshake.receive(data)
+            if outcome is not None:
+                await _send_output(stream, handshake)
+                return outcome
+    except OSError as error:
+        return _os_text(error)
+
+
+async def _send_output(stream: trio.socket.SocketType, handshake: AcceptedHandshake | DialledHandshake) -> None:
+    data, handshake.output = handshake.output, b""
+    await _send(stream, data)
+
+
+async def _send(stream: trio.socket.SocketType, data: bytes) -> None:
+    while data:
+        data = data[await stream.send(data) :]
+
+
+def _name(peer: Peer) -> str:
+    return peer.info.server_name or peer.info.server_id
+
+
+def _prefix(peer: Peer) -> str:
+    return f"{peer.ip}:{peer.port} - rid:{peer.cid}"
+
+
+def _os_text(error: OSError) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    text = cause.strerror or str(cause)
+    return f"connect: {text[:1].lower()}{text[1:]}" if isinstance(cause, ConnectionRefusedError) else text

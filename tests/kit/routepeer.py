@@ -1,0 +1,105 @@
+"""A server of a cluster played by a test, line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from tests.kit.servers import Server
+
+EXPECT_S = 5.0
+CHUNK_BYTES = 65_536
+
+
+class RoutePeer:
+    """One connection to a route port; `info` is what the server greeted with."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._received = b""
+        self.info: dict[str, Any] = {}
+
+    async def send(self, data: bytes) -> None:
+        """Sends bytes as they are; an end of the connection is noticed by the next expectation."""
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+
+    async def join(self, server_id: str, *, cluster: str = "C", **members: Any) -> None:
+        """Introduces itself the short way (reference: wire protocol 2.16) and waits until it was taken in."""
+        connect = json.dumps({"name": server_id, "cluster": cluster, "headers": True})
+        info = json.dumps({"server_id": server_id, "cluster": cluster, "headers": True} | members)
+        await self.send(f"CONNECT {connect}\r\nINFO {info}\r\nPING\r\n".encode())
+        while await self.line() != b"PONG":
+            pass
+
+    async def line(self) -> bytes:
+        """The next line without its end, b"" at the end of the connection. PINGs are answered and not returned."""
+        while True:
+            with trio.fail_after(EXPECT_S):
+                while b"\n" not in self._received:
+                    if not await self._receive():
+                        return b""
+            line, _, self._received = self._received.partition(b"\n")
+            line = line.removesuffix(b"\r")
+            if line.upper() != b"PING":
+                return line
+            await self.send(b"PONG\r\n")
+
+    async def message(self) -> tuple[bytes, bytes]:
+        """The next message: its line and its payload. What comes before it is skipped."""
+        while not (line := await self.line()).startswith((b"RMSG ", b"HMSG ")):
+            assert line, "the server closed the connection"
+        size = int(line.rpartition(b" ")[2])
+        with trio.fail_after(EXPECT_S):
+            while len(self._received) < size + 2:
+                assert await self._receive(), "the server closed the connection"
+        payload, self._received = self._received[:size], self._received[size + 2 :]
+        return line, payload
+
+    async def interest(self, word: bytes) -> bytes:
+        """The next line about interest that has this word in it; others are skipped."""
+        while True:
+            line = await self.line()
+            assert line, "the server closed the connection"
+            if line.startswith((b"RS+ ", b"RS- ")) and word in line.split():
+                return line
+
+    async def settled(self) -> list[bytes]:
+        """Everything that the server says until it has answered a PING."""
+        await self.send(b"PING\r\n")
+        lines = []
+        while (line := await self.line()) not in (b"PONG", b""):
+            lines.append(line)
+        return lines
+
+    async def closing_words(self) -> list[bytes]:
+        """Everything that the server says until it closes."""
+        lines = []
+        while line := await self.line():
+            lines.append(line)
+        return lines
+
+    async def _receive(self) -> bool:
+        try:
+            data = await self._stream.receive_some(CHUNK_BYTES)
+        except trio.BrokenResourceError:  # a reset is an end, too
+            data = b""
+        self._received += data
+        return bool(data)
+
+
+@asynccontextmanager
+async def route_peer(server: Server) -> AsyncIterator[RoutePeer]:
+    """A connection to the route port that has read INFO."""
+    async with await trio.open_tcp_stream("127.0.0.1", server.port("cluster")) as stream:
+        peer = RoutePeer(stream)
+        greeting = await peer.line()
+        assert greeting.startswith(b"INFO "), greeting
+        peer.info = json.loads(greeting[5:])
+        yield peer

@@ -1,0 +1,135 @@
+"""Two handshake machines against each other, and against peers that do not behave."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from services.shared.member.routes.handshake import (
+    AcceptedHandshake,
+    Credentials,
+    DialledHandshake,
+    Failed,
+    Joined,
+    Outcome,
+)
+from services.shared.member.routes.mesh import Mesh
+from services.shared.wire.close_reasons import CloseReason
+from tests.unit.shared.member.routes.members import member
+
+NOBODY = Credentials()
+
+
+def dialled(mesh: Mesh, *, user: str = "", password: str = "") -> DialledHandshake:
+    return DialledHandshake(mesh, credentials=Credentials(user=user, password=password), gossip_mode=0)
+
+
+def accepted(mesh: Mesh, wanted: Credentials = NOBODY) -> AcceptedHandshake:
+    return AcceptedHandshake(mesh, wanted=wanted)
+
+
+def take(handshake: DialledHandshake | AcceptedHandshake) -> bytes:
+    output, handshake.output = handshake.output, b""
+    return output
+
+
+def failure(outcome: Outcome | None) -> Failed:
+    assert isinstance(outcome, Failed)
+    return outcome
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_two_servers_join_however_the_bytes_are_cut(step: int) -> None:
+    one, other = dialled(Mesh(member("A"))), accepted(Mesh(member("B")))
+    outcome: Outcome | None = None
+    greeting = take(other)
+    for at in range(0, len(greeting), step):
+        assert one.receive(greeting[at : at + step]) is None
+    sent = take(one)
+    assert sent.startswith(b"CONNECT {") and sent.endswith(b"PING\r\n")
+    for at in range(0, len(sent), step):
+        outcome = other.receive(sent[at : at + step])
+        if outcome is not None:
+            break
+    assert isinstance(outcome, Joined) and outcome.info.server_id == "A" and outcome.headers
+    answer = one.receive(b"RS+ $G news\r\nPONG\r\n")
+    assert isinstance(answer, Joined) and answer.rest == b"RS+ $G news\r\nPONG\r\n"
+
+
+def test_whoever_dials_keeps_half_a_line_for_the_carrier() -> None:
+    one = dialled(Mesh(member("A")))
+    one.receive(Mesh(member("B")).info())
+    outcome = one.receive(b"RS+ $G a.rather.long.sub")
+    assert isinstance(outcome, Joined) and outcome.rest == b"RS+ $G a.rather.long.sub"
+
+
+def test_a_refusal_of_the_peer_ends_the_handshake() -> None:
+    one = dialled(Mesh(member("A")))
+    one.receive(Mesh(member("B")).info())
+    assert one.receive(b"-ERR 'Authori") is None
+    assert failure(one.receive(b"zation Violation'\r\n")).text == "Route Error 'Authorization Violation'"
+
+
+def test_a_smaller_server_gets_through_with_two_lines() -> None:
+    """Reference 2.16."""
+    outcome = accepted(Mesh(member("A"))).receive(b'CONNECT {"cluster":"C"}\r\nINFO {"server_id":"RID"}\r\nRS+ X s\r\n')
+    assert isinstance(outcome, Joined)
+    assert (outcome.info.server_id, outcome.headers, outcome.rest) == ("RID", False, b"RS+ X s\r\n")
+
+
+@pytest.mark.parametrize(
+    ("opening", "reason", "text"),
+    [
+        (b"PING\r\n", CloseReason.AUTHENTICATION_FAILURE, "Authorization Violation"),
+        (b"INFO {}\r\n", CloseReason.AUTHENTICATION_FAILURE, "Authorization Violation"),
+        (b"CONNECT x\r\n", CloseReason.PROTOCOL_VIOLATION, ""),
+        (b"CONNECT []\r\n", CloseReason.PROTOCOL_VIOLATION, ""),
+        (b'CONNECT {"lang":"go"}\r\n', CloseReason.INCORRECT_PORT, "attempted to connect to route port"),
+        (
+            b'CONNECT {"gateway":"G"}\r\n',
+            CloseReason.WRONG_GATEWAY,
+            'Rejecting connection from gateway "G" on the Route port',
+        ),
+        (
+            b'CONNECT {"cluster":"D"}\r\n',
+            CloseReason.CLUSTER_NAME_CONFLICT,
+            'Rejecting connection, cluster name "D" does not match "C"',
+        ),
+        (
+            b"CONNECT {}\r\n",
+            CloseReason.CLUSTER_NAME_CONFLICT,
+            'Rejecting connection, cluster name "" does not match "C"',
+        ),
+        (
+            b'CONNECT {"cluster":"_"}\r\n',
+            CloseReason.CLUSTER_NAME_CONFLICT,
+            'Rejecting connection, cluster name "_" is reserved',
+        ),
+        (b'CONNECT {"cluster":"C"}\r\nRS+ a b\r\n', CloseReason.PROTOCOL_VIOLATION, ""),
+        (b'CONNECT {"cluster":"C"}\r\nINFO {"server_id":5}\r\n', CloseReason.PROTOCOL_VIOLATION, ""),
+        (b'CONNECT {"cluster":"C"}\r\nINFO {}\r\n', CloseReason.PROTOCOL_VIOLATION, ""),
+        (b"x" * 70_000, CloseReason.MAXIMUM_CONTROL_LINE_EXCEEDED, "maximum control line exceeded"),
+    ],
+)
+def test_who_does_not_introduce_itself_is_refused(opening: bytes, reason: CloseReason, text: str) -> None:
+    rejection = failure(accepted(Mesh(member("A"))).receive(opening)).rejection
+    assert (rejection.reason, rejection.text) == (reason, text)
+
+
+def test_credentials_are_compared_and_sent_as_given() -> None:
+    wanted = Credentials(user="r", password="s")
+    for given, joins in (("s", True), ("t", False)):
+        one, other = dialled(Mesh(member("A")), user="r", password=given), accepted(Mesh(member("B")), wanted)
+        one.receive(take(other))
+        outcome = other.receive(take(one))
+        assert isinstance(outcome, Joined) is joins
+
+
+def test_a_dedicated_connection_is_refused() -> None:
+    """Reference 2.5: a peer with a pool opens one for the system account."""
+    members = json.loads(Mesh(member("B")).info()[5:]) | {"route_account": "$SYS"}
+    other = accepted(Mesh(member("A")))
+    outcome = other.receive(b'CONNECT {"cluster":"C"}\r\nINFO ' + json.dumps(members).encode() + b"\r\n")
+    wanted = 'Not possible to have a dedicated route for account "$SYS" between those servers'
+    assert failure(outcome).rejection.text == wanted
