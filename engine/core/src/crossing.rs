@@ -14,7 +14,9 @@ use crate::codec::client::Publish;
 use crate::conn::Kind;
 use crate::engine::Engine;
 use crate::fib::{Interest, Route};
-use crate::imports::{push_request_info, with_request_info, Answers, Imports, RequestInfo, Response, Responses, Ticket};
+use crate::imports::{
+    push_request_info, with_request_info, Answers, Imports, RequestInfo, Response, Responses, Ticket,
+};
 use crate::mapping::Mapped;
 use crate::publish::{push_tail, Message};
 use crate::slab::Slab;
@@ -218,16 +220,20 @@ impl Engine {
         self.push_request_info(message.from, imports, asking, through, &mut line);
         let mut body = Vec::new();
         let header_bytes = with_request_info(message.header_bytes.unwrap_or(0), message.body, &line, &mut body);
-        let open = self.open_reply(message, Response {
-            answered_in: exporter,
-            account: message.account,
-            reply: message.reply.into(),
-            answers: service.spec.answers,
-            threshold_ns: service.spec.threshold_ns,
-            through: Some(service.spec.clone()),
-        });
+        let open = self.open_reply(
+            message,
+            Response {
+                answered_in: exporter,
+                account: message.account,
+                reply: message.reply.into(),
+                answers: service.spec.answers,
+                threshold_ns: service.spec.threshold_ns,
+                through: Some(service.spec.clone()),
+            },
+        );
         let reply = open.as_ref().map_or(message.reply, |(_, subject)| subject);
-        let abroad = Abroad { account: exporter, subject: &remote, reply, header_bytes: Some(header_bytes), body: &body };
+        let abroad =
+            Abroad { account: exporter, subject: &remote, reply, header_bytes: Some(header_bytes), body: &body };
         let delivered = self.deliver_abroad(message, &abroad, Some((asking, message.account)));
         self.crossings.leave();
         if let (0, Some((ticket, _))) = (delivered, open) {
@@ -332,13 +338,8 @@ impl Engine {
             borrow_at: None,
             now_ns,
         };
-        let here = Abroad {
-            account: message.account,
-            subject,
-            reply: p.reply,
-            header_bytes: p.header_bytes,
-            body: p.body,
-        };
+        let here =
+            Abroad { account: message.account, subject, reply: p.reply, header_bytes: p.header_bytes, body: p.body };
         self.deliver_abroad(&message, &here, None);
     }
 
@@ -350,14 +351,17 @@ impl Engine {
         if !self.crossings.enter() {
             return 0;
         }
-        let open = self.open_reply(message, Response {
-            answered_in: response.account,
-            account,
-            reply: message.reply.into(),
-            answers: Answers::Single,
-            threshold_ns: COUNTER_QUESTION_NS,
-            through: None,
-        });
+        let open = self.open_reply(
+            message,
+            Response {
+                answered_in: response.account,
+                account,
+                reply: message.reply.into(),
+                answers: Answers::Single,
+                threshold_ns: COUNTER_QUESTION_NS,
+                through: None,
+            },
+        );
         let home = Abroad {
             account: response.account,
             subject: &response.reply,

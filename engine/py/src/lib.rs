@@ -6,8 +6,8 @@
 
 mod engine;
 mod events;
-mod manual;
 mod imports;
+mod manual;
 mod mappings;
 mod permit;
 mod process;

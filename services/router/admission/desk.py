@@ -17,6 +17,7 @@ from services.router.admission.hello import SILENT, Hello, parse_hello
 from services.router.admission.info import InfoTemplate
 from services.router.admission.verdict import REDACTED, Admitted, CheckPassword, Refused, Verdict
 from services.router.census import Census
+from services.router.client_info import ClientInfo, client_info
 from services.router.newcomers import (
     CONNECTION_TYPES,
     DOORS,
@@ -28,6 +29,7 @@ from services.router.newcomers import (
     with_cookies,
 )
 from services.router.rib.accounts import AccountNumbers
+from services.router.rib.imports import AccountImports
 from services.router.rib.limits import payload_limit, subscription_limit
 from services.router.rib.permits import PermitBook
 from services.shared.engine.forwarding import Arrival, Door, Forwarding, Handover, Mappings, OpenRule, Permit
@@ -48,6 +50,15 @@ class Rules:
     ping_interval_ns: dict[Listener, int]
     max_connections: int
     mappings: dict[str, Mappings | None]
+    imports: dict[str, AccountImports]
+    server_name: str
+
+    def client_info(self, newcomer: Newcomer, admitted: Admitted) -> ClientInfo | None:
+        """What services of other accounts may know about a connection; None where its account shares nothing."""
+        imports = self.imports.get(admitted.account.name)
+        if imports is None or not imports.shares:
+            return None
+        return client_info(newcomer, user=admitted.identity.user_id, server_name=self.server_name)
 
 
 NOBODY: Final = Handover(
@@ -260,6 +271,7 @@ class Desk:
             about=about(newcomer, hello, admitted),
             system=account.is_system,
             connect_within_ns=None,
+            client_info=rules.client_info(replace(newcomer, hello=hello), admitted),
         )
 
 

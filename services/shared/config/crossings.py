@@ -12,8 +12,8 @@ from itertools import zip_longest
 from typing import Final, TypeVar
 
 from services.shared.config.options import AccountOptions, Export, Import, ServiceImport, StreamImport
-from services.shared.subjects.tokens import covers, has_wildcard, is_valid_subject, wildcard_count
-from services.shared.subjects.transform import find_import_fault, numbered
+from services.shared.subjects.tokens import covers, has_wildcard, is_valid_subject
+from services.shared.subjects.transform import find_import_fault, local_pattern, numbered
 from services.shared.wire.quote import quote
 
 CYCLE_STEPS_MAX: Final = 100_000
@@ -113,8 +113,8 @@ def _stream_fault(
 def _is_mutual(imported: StreamImport, importer: str, of_exporter: Sequence[StreamImport]) -> bool:
     return any(
         other.account == importer
-        and intersection(_pattern(other.to), imported.subject) is not None
-        and intersection(_pattern(imported.to), other.subject) is not None
+        and intersection(local_pattern(other.to), imported.subject) is not None
+        and intersection(local_pattern(imported.to), other.subject) is not None
         for other in of_exporter
     )
 
@@ -147,9 +147,7 @@ def _is_admitted(exports: Sequence[Export], imported: Import, importer: str) -> 
 # Cycles of services: a request goes on wherever it arrives on the local subject of another import.
 
 
-def _cycle_fault(
-    imported: ServiceImport, importer: str, earlier: Mapping[str, Sequence[ServiceImport]]
-) -> str | None:
+def _cycle_fault(imported: ServiceImport, importer: str, earlier: Mapping[str, Sequence[ServiceImport]]) -> str | None:
     """Follows requests through all imports they can come to. The first import is where they must not come back."""
     waiting = [(imported.account, imported.subject, frozenset({(importer, imported.account, imported.to)}))]
     steps = 0
@@ -159,7 +157,7 @@ def _cycle_fault(
             steps += 1
             if steps > CYCLE_STEPS_MAX:
                 return "import forms too many chains"
-            through = intersection(_pattern(following.to), subject)
+            through = intersection(local_pattern(following.to), subject)
             if through is None:
                 continue
             name = (account, following.account, following.to)
@@ -167,11 +165,6 @@ def _cycle_fault(
                 return "import forms a cycle"
             waiting.append((following.account, _crossed(following, through), passed | {name}))
     return None
-
-
-def _pattern(to: str) -> str:
-    """The subjects that `to` stands for: `*` for every wildcard it names."""
-    return ".".join("*" if token.startswith(("$", "{{")) else token for token in to.split("."))
 
 
 def _crossed(imported: ServiceImport, through: str) -> str:

@@ -24,8 +24,8 @@ from services.shared.config.reading import (
     table,
     unknown_field,
 )
-from services.shared.config.unsupported import is_switched_off, refuse_unsupported
 from services.shared.config.units import DurationError, parse_duration_ns
+from services.shared.config.unsupported import is_switched_off, refuse_unsupported
 from services.shared.subjects.tokens import has_wildcard
 from services.shared.subjects.transform import numbered
 from services.shared.wire.quote import quote
@@ -213,7 +213,7 @@ def _source(entry: Entry) -> tuple[str, str]:
 
 
 _RESPONSE_DIRECTIVES: Final = frozenset(
-    "response response_type threshold response_threshold response_max_time response_time".split()
+    ["response", "response_type", "threshold", "response_threshold", "response_max_time", "response_time"]
 )
 _EXPORT_RULES: Final = table(
     ("stream", "stream", _export_subject),

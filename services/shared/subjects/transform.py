@@ -143,6 +143,15 @@ def numbered(pattern: str) -> str:
     return ".".join(f"${next(numbers)}" if token == "*" else token for token in pattern.split("."))
 
 
+def local_pattern(to: str) -> str:
+    """The subjects that an import's `to` stands for: `*` for every wildcard that it names."""
+    return ".".join("*" if _is_reference(token) else token for token in to.split("."))
+
+
+def _is_reference(token: str) -> bool:
+    return _is_braced(token) or (token.startswith("$") and _integer(token[1:]) is not None)
+
+
 def _check_tokens(tokens: list[str]) -> None:
     """What can be said without the source."""
     for index, token in enumerate(tokens):

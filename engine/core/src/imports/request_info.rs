@@ -120,7 +120,10 @@ mod tests {
         line.clear();
         let shared = [b"\"id\":5,".to_vec(), b",\"user\":\"u\"".to_vec(), b",\"kind\":\"Client\"".to_vec()];
         push_request_info(&mut line, &RequestInfo { shared: Some(&shared), server: b"\"N\"", ..plain });
-        assert_eq!(line, b"Nats-Request-Info: {\"id\":5,\"acc\":\"I\",\"user\":\"u\",\"rtt\":7,\"kind\":\"Client\"}\r\n");
+        assert_eq!(
+            line,
+            b"Nats-Request-Info: {\"id\":5,\"acc\":\"I\",\"user\":\"u\",\"rtt\":7,\"kind\":\"Client\"}\r\n"
+        );
     }
 
     proptest! {

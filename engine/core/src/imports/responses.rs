@@ -209,7 +209,14 @@ mod tests {
     use super::*;
 
     fn request(account: u32, answers: Answers) -> Response {
-        Response { answered_in: 1, account, reply: b"inbox".as_slice().into(), answers, threshold_ns: 10, through: None }
+        Response {
+            answered_in: 1,
+            account,
+            reply: b"inbox".as_slice().into(),
+            answers,
+            threshold_ns: 10,
+            through: None,
+        }
     }
 
     #[test]

@@ -161,7 +161,10 @@ fn a_request_crosses_and_its_answer_comes_back_once() {
     world.say(i, "SUB inbox 2\r\n");
     world.say(i, "PUB local.a inbox 2\r\nhi\r\n");
     let heard = world.heard(e);
-    assert!(heard.starts_with("HMSG svc.a 1 _R_.") && heard.ends_with("Nats-Request-Info: {\"acc\":\"A1\"}\r\n\r\nhi\r\n"), "{heard}");
+    assert!(
+        heard.starts_with("HMSG svc.a 1 _R_.") && heard.ends_with("Nats-Request-Info: {\"acc\":\"A1\"}\r\n\r\nhi\r\n"),
+        "{heard}"
+    );
     let reply = heard.split(' ').nth(3).unwrap();
     for _ in 0..2 {
         world.say(e, &format!("PUB {reply} 2\r\nok\r\n"));
@@ -179,7 +182,9 @@ fn answers_stream_until_an_empty_one_or_too_long_a_pause() {
     world.say(e, "SUB many 1\r\n");
     world.say(i, "SUB in in\r\nPUB many in 0\r\n\r\n");
     let reply = world.reply(e);
-    for (pause_ns, payload, heard) in [(999, "1", "1\r\n1\r\n"), (999, "2", "1\r\n2\r\n"), (0, "", "0\r\n\r\n"), (0, "3", "")] {
+    for (pause_ns, payload, heard) in
+        [(999, "1", "1\r\n1\r\n"), (999, "2", "1\r\n2\r\n"), (0, "", "0\r\n\r\n"), (0, "3", "")]
+    {
         world.now_ns += pause_ns;
         world.say(e, &format!("PUB {reply} {}\r\n{payload}\r\n", payload.len()));
         assert_eq!(world.heard(i).trim_start_matches("MSG in in "), heard);
@@ -199,7 +204,10 @@ fn a_request_that_nobody_hears_is_answered_under_its_own_subject() {
     for (account, subject) in [(I, "a"), (2, "b")] {
         let client = world.client(account);
         world.say(client, &format!("SUB in in\r\nPUB {subject} in 0\r\n\r\n"));
-        assert_eq!(world.heard(client), format!("HMSG in in 33 33\r\nNATS/1.0 503\r\nNats-Subject: {subject}\r\n\r\n\r\n"));
+        assert_eq!(
+            world.heard(client),
+            format!("HMSG in in 33 33\r\nNATS/1.0 503\r\nNats-Subject: {subject}\r\n\r\n\r\n")
+        );
     }
     assert_eq!(world.engine.crossings.responses.len(), 0);
 }
@@ -227,7 +235,11 @@ fn imports_that_chase_each_other_end() {
     let mut world = World::new(3);
     for account in 0..3 {
         let other = (account + 1) % 3;
-        world.imports(account, &[], &[(other, ">", ">", Answers::Stream), ((account + 2) % 3, ">", ">", Answers::Single)]);
+        world.imports(
+            account,
+            &[],
+            &[(other, ">", ">", Answers::Stream), ((account + 2) % 3, ">", ">", Answers::Single)],
+        );
     }
     let client = world.client(0);
     world.say(client, "SUB in in\r\nPUB a in 0\r\n\r\nPING\r\n");
@@ -252,7 +264,8 @@ fn changed_imports_keep_the_requests_of_those_that_stay() {
 
 #[test]
 fn subjects_that_do_not_fit_are_refused() {
-    for (subject, to) in [("a.*", "b"), ("a.*", "b.$1.$1"), ("a.*", "b.$2"), ("a.>", "b"), ("a", "b.>"), ("a..b", "c")] {
+    for (subject, to) in [("a.*", "b"), ("a.*", "b.$1.$1"), ("a.*", "b.$2"), ("a.>", "b"), ("a", "b.>"), ("a..b", "c")]
+    {
         assert!(compiled(I, &[(E, subject, to)], &[]).is_err(), "{subject} {to}");
     }
     for (subject, to) in [("a.*", "b"), ("a.*.*", "b.$1"), ("a..b", "c"), ("a", "b..c")] {
