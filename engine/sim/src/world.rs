@@ -9,6 +9,7 @@ use natsfleet_core::engine::{Engine, Settings};
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::event::{Event, Violation};
 use natsfleet_core::imports::{Imports, StreamSpec};
+use natsfleet_core::subject;
 
 use crate::chance::Chance;
 use crate::client::{Client, Subscription};
@@ -416,17 +417,18 @@ impl World {
     /// Members of groups whose choice cannot be seen since they were cut: the engine's own figures tell who it was.
     fn settle_lost(&mut self, plan: &Plan, lost: u64) -> Checked {
         let mut found = 0;
-        let mut candidates: Vec<u64> = plan.groups.iter().flatten().map(|delivery| delivery.cid).collect();
+        let members = plan.groups.iter().flatten();
+        let mut candidates: Vec<(u64, u32)> = members.map(|delivery| (delivery.cid, delivery.account)).collect();
         candidates.sort_unstable();
         candidates.dedup();
-        for cid in candidates {
+        for (cid, account) in candidates {
             let (Some(end), Some(client)) = (self.ends.get(&cid), self.model.clients.get_mut(&cid)) else { continue };
             let msgs = end.traffic.out_msgs.wrapping_sub(client.traffic.out_msgs);
             let bytes = end.traffic.out_bytes.wrapping_sub(client.traffic.out_bytes);
             ensure(msgs <= lost, || format!("{cid} counts {:?}, the model {:?}", end.traffic, client.traffic))?;
             found += msgs;
             client.unseen += msgs as usize;
-            let account = self.model.accounts.entry(client.account).or_default();
+            let account = self.model.accounts.entry(account).or_default();
             for traffic in [&mut client.traffic, account] {
                 traffic.out_msgs += msgs;
                 traffic.out_bytes += bytes;
@@ -683,7 +685,8 @@ impl World {
         let mut imports: Vec<StreamImport> = Vec::new();
         for _ in 0..self.chance.below(3) {
             let (subject, prefix) = (pattern(&mut self.chance), [&b"a"[..], b"b.c", b"x"][self.chance.below(3)].into());
-            if imports.iter().all(|import| import.subject != subject) {
+            // Nothing comes twice, so that it is known which copy is the last of a subscription.
+            if !imports.iter().any(|import| subject::overlap(&import.subject, &subject)) {
                 imports.push(StreamImport { importer, exporter, subject, prefix });
             }
         }
