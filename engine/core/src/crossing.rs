@@ -47,11 +47,15 @@ impl Crossings {
         Self { streams: Slab::default(), responses: Responses::new(seed), hops: 0, left: CROSSINGS_MAX }
     }
 
-    /// One border more, if that is not too many.
-    fn enter(&mut self) -> bool {
+    /// A message is about to cross; one that has not crossed yet has everything before it.
+    fn begin(&mut self) {
         if self.hops == 0 {
             self.left = CROSSINGS_MAX;
         }
+    }
+
+    /// One border more, if that is not too many.
+    fn enter(&mut self) -> bool {
         if self.hops >= HOPS_MAX || self.left == 0 {
             return false;
         }
@@ -77,8 +81,13 @@ struct Asking {
 }
 
 impl Engine {
-    /// Replaces what accounts import, all at once. The accounts must be installed.
+    /// Replaces what accounts import, all at once. Accounts that are not known yet are installed.
     pub fn install_imports(&mut self, changes: Vec<(u32, Arc<Imports>)>) {
+        let exporters = changes.iter().flat_map(|(_, imports)| imports.exporters());
+        let named = exporters.chain(changes.iter().map(|(account, _)| *account)).max();
+        if let Some(last) = named.filter(|&last| last as usize >= self.accounts.len()) {
+            self.install_account(last, None);
+        }
         for (account, _) in &changes {
             self.remove_imports(*account);
         }
@@ -94,20 +103,23 @@ impl Engine {
         let Some(account) = self.accounts.get_mut(number as usize) else { return };
         account.routes.forget_everything();
         let Some(imported) = account.imported.take() else { return };
-        for ((id, place), stream) in imported.streams.iter().zip(&imported.imports.streams) {
-            self.crossings.streams.remove(*id);
+        let mut places = imported.streams;
+        for (at, stream) in imported.imports.streams.iter().enumerate() {
+            let Some(&(id, place)) = places.get(at) else { break };
+            self.crossings.streams.remove(id);
             let Some(exporter) = self.accounts.get_mut(stream.exporter as usize) else { continue };
             exporter.routes.forget_everything();
             let Some(importers) = &mut exporter.importers else { continue };
-            let moved = importers.remove(&stream.remote, *place);
+            let moved = importers.remove(&stream.remote, place);
             if importers.is_empty() {
                 exporter.importers = None;
             }
-            if let Some((importer, at)) = moved.and_then(|moved| self.crossings.streams.get(moved)).copied() {
-                let moved = self.accounts.get_mut(importer as usize).and_then(|account| account.imported.as_mut());
-                if let Some(entry) = moved.and_then(|imported| imported.streams.get_mut(at as usize)) {
-                    entry.1 = *place;
-                }
+            let moved = moved.and_then(|moved| self.crossings.streams.get(moved)).copied();
+            let Some((importer, moved_at)) = moved else { continue };
+            let others = self.accounts.get_mut(importer as usize).and_then(|account| account.imported.as_mut());
+            let of_importer = if importer == number { Some(&mut places) } else { others.map(|o| &mut o.streams) };
+            if let Some(entry) = of_importer.and_then(|streams| streams.get_mut(moved_at as usize)) {
+                entry.1 = place;
             }
         }
     }
@@ -174,6 +186,7 @@ impl Engine {
     /// Takes a message to the accounts that its route's service imports name; returns how many got it there.
     pub(crate) fn cross(&mut self, message: &Message<'_>, route: u32) -> u64 {
         let asking = Asking { account: message.account, shared: false, server: false };
+        self.crossings.begin();
         self.cross_as(message, route, asking, None)
     }
 
@@ -345,12 +358,23 @@ impl Engine {
 
     /// Brings an answer to the account that asked; returns how many got it.
     pub(crate) fn answer(&mut self, message: &Message<'_>) -> u64 {
+        // As for requests: a trace ends here.
+        let tracing = self.tracing.take();
+        let held_back = tracing.as_ref().is_some_and(|tracing| tracing.only);
+        let mut delivered = 0;
+        self.crossings.begin();
+        if !held_back && self.crossings.enter() {
+            delivered = self.bring_home(message);
+            self.crossings.leave();
+        }
+        self.tracing = tracing;
+        delivered
+    }
+
+    fn bring_home(&mut self, message: &Message<'_>) -> u64 {
         let (account, now_ns) = (message.account, message.now_ns);
         let found = self.crossings.responses.answer(account, message.subject, message.body.len(), now_ns);
         let Some((ticket, response)) = found else { return 0 };
-        if !self.crossings.enter() {
-            return 0;
-        }
         let open = self.open_reply(
             message,
             Response {
@@ -370,7 +394,6 @@ impl Engine {
             body: message.body,
         };
         let delivered = self.deliver_abroad(message, &home, None);
-        self.crossings.leave();
         if delivered == 0 {
             self.crossings.responses.close(ticket);
             open.into_iter().for_each(|(ticket, _)| self.crossings.responses.close(ticket));

@@ -148,6 +148,12 @@ impl Imports {
         self.streams.is_empty() && self.services.is_empty()
     }
 
+    /// The accounts that something is imported from.
+    pub(crate) fn exporters(&self) -> impl Iterator<Item = u32> + '_ {
+        let streams = self.streams.iter().map(|stream| stream.exporter);
+        streams.chain(self.services.iter().map(|service| service.spec.exporter))
+    }
+
     /// Is this still imported as it was?
     pub(crate) fn has_service(&self, spec: &ServiceSpec) -> bool {
         self.services.iter().any(|service| service.spec == *spec)

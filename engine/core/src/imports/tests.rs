@@ -3,6 +3,7 @@
 use super::*;
 use crate::conn::{Admission, Wishes};
 use crate::engine::{Engine, Settings};
+use crate::event::Event;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -51,6 +52,22 @@ impl World {
     fn imports(&mut self, account: u32, streams: &[(u32, &str, &str)], services: &[(u32, &str, &str, Answers)]) {
         let imports = compiled(account, streams, services).unwrap();
         self.engine.install_imports(vec![(account, Arc::new(imports))]);
+    }
+
+    /// Publishes with a request for a trace, and returns how many receivers it names.
+    fn traced(&mut self, client: u32, subject: &str, only: bool) -> usize {
+        let only = if only { "Nats-Trace-Only: true\r\n" } else { "" };
+        let header = format!("NATS/1.0\r\nNats-Trace-Dest: t\r\n{only}\r\n");
+        self.say(client, &format!("HPUB {subject} {0} {0}\r\n{header}\r\n", header.len()));
+        let events = std::iter::from_fn(|| self.engine.events().pop());
+        let traces: Vec<usize> = events
+            .filter_map(|event| match event {
+                Event::Traced { receivers, .. } => Some(receivers.len()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(traces.len(), 1);
+        traces[0]
     }
 
     /// The reply subject of the one message that a client heard.
@@ -149,6 +166,15 @@ fn imports_may_be_taken_away_in_any_order() {
             assert_eq!(heard.matches("MSG").count(), if still.contains(&account) { 2 } else { 0 });
         }
     }
+    // The same subject twice, under two names.
+    world.imports(1, &[(E, "s", "s"), (E, "s", "u"), (E, "s", "v")], &[]);
+    world.imports(2, &[(E, "s", "s")], &[]);
+    world.say(e, "PUB s 0\r\n\r\n");
+    assert_eq!(world.heard(clients[0]).matches("MSG").count(), 3);
+    world.imports(1, &[], &[]);
+    world.say(e, "PUB s 0\r\n\r\n");
+    assert_eq!((world.heard(clients[0]).as_str(), world.heard(clients[1]).as_str()), ("", "MSG s 1 0\r\n\r\n"));
+    world.imports(2, &[], &[]);
     assert!(world.engine.accounts.iter().all(|account| account.importers.is_none() && account.imported.is_none()));
 }
 
@@ -247,6 +273,45 @@ fn imports_that_chase_each_other_end() {
 }
 
 #[test]
+fn a_trace_ends_at_the_border_of_its_account() {
+    let mut world = World::new(2);
+    world.imports(I, &[(E, "s", "s")], &[(E, "svc", "a", Answers::Single)]);
+    let (e, i) = (world.client(E), world.client(I));
+    world.say(e, "SUB svc 1\r\nSUB s 2\r\n");
+    world.say(i, "SUB in in\r\nSUB s s\r\n");
+    assert_eq!(world.traced(e, "s", true), 1);
+    assert_eq!(world.heard(e) + &world.heard(i), "");
+    assert_eq!(world.traced(e, "s", false), 1);
+    assert!(world.heard(e).contains("HMSG s 2") && world.heard(i).contains("HMSG s s"));
+    assert_eq!(world.traced(i, "a", true), 0);
+    assert_eq!(world.heard(e), "");
+    assert_eq!(world.traced(i, "a", false), 0);
+    assert!(world.heard(e).contains("HMSG svc 1"));
+    // Answers likewise; one that is only traced leaves the request open.
+    world.say(i, "PUB a in 0\r\n\r\n");
+    let reply = world.reply(e);
+    assert_eq!(world.traced(e, &reply, true), 0);
+    assert_eq!(world.heard(i), "");
+    assert_eq!(world.traced(e, &reply, false), 0);
+    assert!(world.heard(i).contains("HMSG in in"));
+}
+
+#[test]
+fn one_request_crosses_a_bounded_number_of_borders() {
+    let mut world = World::new(3);
+    // Every crossing leads to two more.
+    for account in 0..3 {
+        let others = [(account + 1) % 3, (account + 2) % 3];
+        let services: Vec<_> = others.iter().map(|&other| (other, "a", "a", Answers::Single)).collect();
+        world.imports(account, &[], &services);
+    }
+    let client = world.client(0);
+    world.say(client, "SUB a 1\r\nSUB in in\r\nPUB a in 0\r\n\r\n");
+    let copies = world.heard(client).matches("MSG a 1").count();
+    assert!((2..=1025).contains(&copies), "{copies}");
+}
+
+#[test]
 fn changed_imports_keep_the_requests_of_those_that_stay() {
     let mut world = World::new(2);
     let (stays, goes) = ((E, "a", "a", Answers::Single), (E, "b", "b", Answers::Single));
@@ -278,6 +343,47 @@ fn subjects_that_do_not_fit_are_refused() {
 }
 
 proptest! {
+    /// Every request that somebody hears is answered once, to who asked, and nothing of it is left.
+    #[test]
+    fn requests_come_back_to_who_asked(
+        imports in prop::collection::vec(("[ab](\\.[ab])?", "[ab*](\\.[ab*])?"), 1..6),
+        responds in "[ab*](\\.[ab*])?",
+        asked in prop::collection::vec("[ab](\\.[ab])?", 1..6),
+    ) {
+        let mut world = World::new(2);
+        let services: Vec<(u32, &str, &str, Answers)> =
+            imports.iter().map(|(subject, to)| (E, subject.as_str(), to.as_str(), Answers::Single)).collect();
+        world.imports(I, &[], &services);
+        let (e, i, other) = (world.client(E), world.client(I), world.client(I));
+        world.say(e, &format!("SUB {responds} 1\r\n"));
+        world.say(i, "SUB r.in.* in\r\n");
+        world.say(other, "SUB in in\r\n");
+        for (number, subject) in asked.iter().enumerate() {
+            world.say(i, &format!("PUB {subject} r.in.{number} 0\r\n\r\n"));
+            let crossed = services.iter().filter(|(_, remote, local, _)| {
+                let (local, remote) = (local.as_bytes(), remote.as_bytes());
+                crate::subject::matches(local, subject.as_bytes()) && crate::subject::matches(responds.as_bytes(), remote)
+            });
+            let crossed = crossed.count();
+            let heard = world.heard(e);
+            let replies: Vec<&str> = heard.split([' ', '\n']).filter(|word| word.starts_with("_R_.")).collect();
+            prop_assert_eq!(replies.len(), crossed);
+            for reply in replies {
+                world.say(e, &format!("PUB {reply} 2\r\nok\r\nPUB {reply} 2\r\nok\r\n"));
+            }
+            let wanted = match crossed {
+                0 => {
+                    let header = format!("NATS/1.0 503\r\nNats-Subject: {subject}\r\n\r\n");
+                    format!("HMSG r.in.{number} in {0} {0}\r\n{header}\r\n", header.len())
+                }
+                _ => format!("MSG r.in.{number} in 2\r\nok\r\n").repeat(crossed),
+            };
+            prop_assert_eq!(world.heard(i), wanted);
+        }
+        prop_assert_eq!(world.heard(e) + &world.heard(other), "");
+        prop_assert_eq!(world.engine.crossings.responses.len(), 0);
+    }
+
     /// Who subscribes at home to what a stream import brings hears exactly what a naive reading says.
     #[test]
     fn stream_imports_agree_with_the_naive_reading(
