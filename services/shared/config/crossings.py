@@ -132,7 +132,7 @@ def _service_fault(
         if fault is not None:
             shown = f"from {quote(imported.to)} to {quote(imported.subject)}"
             return f"failed to create mapping transform for service import subject {shown}: {fault}"
-    elif not is_valid_subject(imported.to) or imported.to.count(".") >= TOKENS_MAX:
+    elif not is_valid_subject(imported.to) or max(imported.to.count("."), imported.subject.count(".")) >= TOKENS_MAX:
         return "sublist: invalid subject"
     return _cycle_fault(imported, importer, earlier)
 

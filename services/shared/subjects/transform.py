@@ -119,6 +119,9 @@ def find_import_fault(*, subject: str, to: str) -> str | None:
     fault = find_transform_fault(source=subject, destination=to)
     if fault is not None:
         return fault
+    # Requests are mapped from `to` to the subject, where such a token would stand for a wildcard.
+    if any(_is_reference(token) for token in subject.split(".")):
+        return _INVALID_SUBJECT
     used: list[int] = []
     for token in to.split("."):
         called = _find_call(token) if _is_braced(token) else None

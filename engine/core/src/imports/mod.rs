@@ -163,7 +163,9 @@ impl Imports {
 /// The transform from `subject` to `to`, the pattern that it makes, and the way back.
 fn both_ways(subject: &[u8], to: &[u8]) -> Result<(Transform, Box<[u8]>, Transform), ImportError> {
     let there = Transform::compile(subject, to).map_err(ImportError::Transform)?;
-    let back = there.reversed().ok_or_else(|| ImportError::Wildcards(to.into()))?;
+    // A token of the subject that looks like the number of a wildcard would be taken for one on the way back.
+    let back = there.reversed().filter(|back| back.destination_pattern().as_deref() == Some(subject));
+    let back = back.ok_or_else(|| ImportError::Wildcards(to.into()))?;
     let pattern = back.source().into();
     Ok((there, pattern, back))
 }

@@ -69,6 +69,8 @@ def test_wildcards_of_imports_are_used_once() -> None:
     assert find_import_fault(subject="a.*.*", to="b.$2.{{wildcard(1)}}") is None
     for to in ("b.$1", "b.$1.$1", "b.$1.$2.$2", "b.{{partition(3,1)}}.$2", "b.$3.$1"):
         assert find_import_fault(subject="a.*.*", to=to) is not None
+    assert find_import_fault(subject="a.$1.*", to="b.$1") == "invalid subject"
+    assert find_import_fault(subject="$SYS.*", to="b.$1") is None
 
 
 NAMES = ("A", "B", "C")
