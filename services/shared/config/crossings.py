@@ -2,7 +2,8 @@
 
 Every import must name a known account whose exports cover its subject and admit the importer, and no message may come
 back by imports to where it crossed already. Cycles are found exactly: a chain of imports is followed with the subjects
-that get through, while nats-server compares neighbours only and finds some that are none.
+that get through, while nats-server compares neighbours only and finds some that are none. Mappings of the accounts on the
+way are not looked at, since weights may decide about them; the engine bounds what they could bring back.
 """
 
 from __future__ import annotations
@@ -39,11 +40,16 @@ def find_crossing_faults(accounts: Sequence[AccountOptions]) -> Iterator[str]:
 def _judged_imports(accounts: Sequence[AccountOptions], known: _Accounts) -> Iterator[str]:
     """Imports come one after another, so that a cycle is the fault of the one that closes it."""
     streams: dict[str, list[StreamImport]] = {name: [] for name in known}
+    taken: set[tuple[str, str, str]] = set()
     for account in accounts:
         for stream in account.stream_imports:
+            name = (account.name, stream.account, stream.subject)
             fault = _stream_fault(stream, account.name, known, streams)
+            if fault is None and name in taken:
+                fault = "stream import already exists"
             if fault is None:
                 streams[account.name].append(stream)
+                taken.add(name)
             yield from _named(fault, "stream", stream, known)
     services: dict[str, list[ServiceImport]] = {name: [] for name in known}
     for account in accounts:
@@ -100,8 +106,6 @@ def _stream_fault(
         return None
     if not _is_admitted(exporter.stream_exports, imported, importer):
         return "stream import not authorized"
-    if any((other.account, other.subject) == (imported.account, imported.subject) for other in earlier[importer]):
-        return "stream import already exists"
     fault = find_import_fault(subject=imported.subject, to=numbered(imported.to))
     if fault is not None:
         shown = f"from {quote(imported.subject)} to {quote(imported.to)}"

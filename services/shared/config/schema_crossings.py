@@ -5,6 +5,7 @@ Here each entry is read by itself; what it means beside the others, `crossings` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
@@ -59,7 +60,7 @@ def exports(entry: Entry) -> Fields:
 def imports(entry: Entry) -> Fields:
     """The fields `stream_imports` and `service_imports`."""
     streams: list[StreamImport] = []
-    services: list[ServiceImport] = []
+    services: dict[tuple[str, str], ServiceImport] = {}
     for item in _items(entry, "Import"):
         try:
             imported = _import(_block(item, "Import"), entry.reading)
@@ -69,10 +70,10 @@ def imports(entry: Entry) -> Fields:
             entry.reading.problems.refuse(problem.message, at=problem.at)
             continue
         if isinstance(imported, ServiceImport):
-            services.append(imported)
+            services[imported.account, imported.to] = imported
         elif imported is not None:
             streams.append(imported)
-    return {"stream_imports": tuple(streams), "service_imports": tuple(services)}
+    return {"stream_imports": tuple(streams), "service_imports": tuple(services.values())}
 
 
 def _items(entry: Entry, what: str) -> list[Value]:
@@ -142,14 +143,14 @@ def _import(block: ConfigMap, reading: Reading) -> Import | None:
     return StreamImport(account=account, subject=subject, to=to or subject)
 
 
-def _check_duplicate(imported: ServiceImport, services: list[ServiceImport], item: Value) -> None:
-    for other in services:
-        if (other.account, other.to) == (imported.account, imported.to):
-            raise OptionProblem(
-                f"Duplicate service import subject {quote(imported.to)}, previously used in import for account "
-                f"{quote(other.account)}, subject {quote(other.subject)}",
-                at=item.at,
-            )
+def _check_duplicate(imported: ServiceImport, known: Mapping[tuple[str, str], ServiceImport], item: Value) -> None:
+    other = known.get((imported.account, imported.to))
+    if other is not None:
+        raise OptionProblem(
+            f"Duplicate service import subject {quote(imported.to)}, previously used in import for account "
+            f"{quote(other.account)}, subject {quote(other.subject)}",
+            at=item.at,
+        )
 
 
 def _unknown_export(entry: Entry) -> None:
