@@ -17,7 +17,6 @@ from services.router.admission.hello import SILENT, Hello, parse_hello
 from services.router.admission.info import InfoTemplate
 from services.router.admission.verdict import REDACTED, Admitted, CheckPassword, Refused, Verdict
 from services.router.census import Census
-from services.router.client_info import ClientInfo, client_info
 from services.router.newcomers import (
     CONNECTION_TYPES,
     DOORS,
@@ -53,11 +52,13 @@ class Rules:
     imports: dict[str, AccountImports]
     server_name: str
 
-    def client_info(self, newcomer: Newcomer, admitted: Admitted) -> ClientInfo | None:
+    def client_info(self, newcomer: Newcomer, admitted: Admitted) -> tuple[bytes, bytes, bytes] | None:
         """What services of other accounts may know about a connection; None where its account shares nothing."""
         imports = self.imports.get(admitted.account.name)
         if imports is None or not imports.shares:
             return None
+        from services.router.client_info import client_info  # Only nodes whose imports share pay for it.
+
         return client_info(newcomer, user=admitted.identity.user_id, server_name=self.server_name)
 
 

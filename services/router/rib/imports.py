@@ -13,7 +13,6 @@ from services.router.rib.accounts import AccountNumbers
 from services.shared.config.options import AccountOptions, Options
 from services.shared.engine.forwarding import EngineControl, compile_imports
 from services.shared.records.record import record
-from services.shared.wire.json_text import compact
 
 _SINGLE: Final = "Singleton"
 
@@ -87,6 +86,10 @@ def install_imports(
     after: Mapping[str, AccountImports],
 ) -> None:  # fmt: skip
     """Installs what changed. All accounts that are named must be installed."""
+    if not before and not after:
+        return
+    from services.shared.wire.json_text import compact  # Only nodes with imports pay for it.
+
     changes = [
         (
             numbers.number(name),
