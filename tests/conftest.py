@@ -15,24 +15,10 @@ from tests.kit.servers import Server, ServerKind, start_server
 from tests.kit.wsclient import websocket_client
 
 # Tests that cannot run against ours yet, each with its reason. Everything else runs against both.
-IMPORTS = "ours refuses exports and imports of accounts with a sentence; they are not built yet"
 PROXIES = "ours refuses trusted proxies with a sentence; they are not built yet"
 REAL_ONLY = {
     "test_info_lists_the_url_of_a_joined_peer_until_it_leaves": "checklist 61: ours does not serve routes yet",
     "test_leafnode_path_runs_the_leafnode_handshake_in_frames": "checklist 143: ours does not serve leafnodes yet",
-    "test_stream_import_delivers_under_its_local_subject": IMPORTS,
-    "test_what_is_not_imported_stays_away": IMPORTS,
-    "test_stream_import_is_one_way": IMPORTS,
-    "test_service_request_crosses_with_a_rewritten_reply": IMPORTS,
-    "test_shared_request_names_the_client": IMPORTS,
-    "test_request_info_of_the_client_is_overwritten": IMPORTS,
-    "test_single_response_is_delivered_once": IMPORTS,
-    "test_streamed_response_goes_on_until_an_empty_message": IMPORTS,
-    "test_service_without_exporter_is_answered_with_503": IMPORTS,
-    "test_service_import_reorders_wildcards": IMPORTS,
-    "test_reserved_reply_prefixes_are_refused_in_any_account": IMPORTS,
-    "test_impossible_imports_stop_the_start": IMPORTS,
-    "test_dialogue_that_ours_does_not_serve_yet": IMPORTS,
     "test_nonce_is_sent_when_a_proxy_is_trusted": PROXIES,
     "test_proxy_signature_opens_the_door_that_requires_it": PROXIES,
     "test_untrusted_proxy_signature_is_refused": PROXIES,

@@ -16,6 +16,7 @@ from services.router.admission.desk import Desk, Rules
 from services.router.admission.directory import SYNTHETIC_SECRET_CHARS, Listener
 from services.router.census import Census
 from services.router.rib.accounts import AccountNumbers
+from services.router.rib.imports import install_imports
 from services.router.rib.limits import crew_size, engine_limits
 from services.router.rib.permits import PermitBook
 from services.router.rules import compile_rules, engine_greets
@@ -64,6 +65,7 @@ def lay_foundation(plan: RolePlan, log: Logger, *, entropy: bytes) -> Foundation
     )
     for name in rules.directory.accounts:
         engine.install_account(numbers.number(name), rules.mappings.get(name))
+    install_imports(engine, numbers, server_name=rules.server_name, before={}, after=rules.imports)
     census = Census()
     desk = Desk(engine=engine, rules=rules, numbers=numbers, permits=permits, census=census, log=log)
     fd = plan.sockets.get(NATS_LISTENER)

@@ -11,8 +11,9 @@ from services.router.admission.desk import Desk, Rules
 from services.router.admission.directory import ConnectionType, Directory, Listener, User, UserKind
 from services.router.admission.recheck import Close, Keep, ReplacePermissions, recheck
 from services.router.admission.verdict import Admitted, Identity
-from services.router.newcomers import note_prefix, renamed
+from services.router.newcomers import note_prefix, recall, renamed
 from services.router.rib.accounts import AccountNumbers
+from services.router.rib.imports import NOTHING, install_imports
 from services.router.rib.limits import payload_limit, subscription_limit
 from services.router.rib.permits import PermitBook
 from services.shared.engine.forwarding import ConnectionView, Forwarding, Permit, compile_permit
@@ -24,7 +25,7 @@ from services.shared.wire.close_reasons import CloseReason
 class Reloader:
     """One reload. `pick` chooses so many of the connections, as `random.sample` does."""
 
-    __slots__ = ("_desk", "_engine", "_log", "_numbers", "_permits", "_pick")
+    __slots__ = ("_before", "_desk", "_engine", "_log", "_numbers", "_permits", "_pick")
 
     def __init__(
         self, *, engine: Forwarding, desk: Desk, numbers: AccountNumbers,
@@ -35,16 +36,21 @@ class Reloader:
         self._desk = desk
         self._numbers = numbers
         self._log = log
+        self._before = desk.rules
         self._permits: PermitBook[Permit] = PermitBook(compile_permit)
 
     def apply(self, rules: Rules) -> None:
         """Puts the rules in force, for those who come and those who are there."""
-        before = self._desk.rules
+        before = self._before = self._desk.rules
         for name in rules.directory.accounts:
             self._engine.install_account(self._numbers.number(name), rules.mappings.get(name))
         self._desk.replace_rules(rules, self._permits)
         views = [view for view in self._engine.connections() if view.about]
         staying = [view for view in views if self._recheck(view, before=before.directory, after=rules.directory)]
+        # After the connections: what an import may share of them is known by then.
+        install_imports(
+            self._engine, self._numbers, server_name=rules.server_name, before=before.imports, after=rules.imports
+        )
         self._close_surplus(staying, rules.max_connections)
 
     def _recheck(self, view: ConnectionView, *, before: Directory, after: Directory) -> bool:
@@ -57,8 +63,10 @@ class Reloader:
         outcome = recheck(admitted, after)
         match outcome:
             case Keep():
+                self._tell_services(view.cid, note, admitted)
                 return True
             case ReplacePermissions(admitted=new):
+                self._tell_services(view.cid, note, new)
                 self._replace(view.cid, note, new)
                 return True
             case Close(err_text=text, close_reason=reason, log_text=log_text):
@@ -68,6 +76,13 @@ class Reloader:
                 return False
             case _:
                 assert_never(outcome)
+
+    def _tell_services(self, cid: int, note: dict[str, Any], admitted: Admitted) -> None:
+        """Imports may share now who asks, or not any more."""
+        name = admitted.account.name
+        shared = [rules.imports.get(name, NOTHING).shares for rules in (self._before, self._desk.rules)]
+        if any(shared):
+            self._engine.set_client_info(cid, self._desk.rules.client_info(recall(cid, note), admitted))
 
     def _replace(self, cid: int, note: dict[str, Any], admitted: Admitted) -> None:
         self._engine.set_limits(

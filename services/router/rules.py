@@ -12,6 +12,7 @@ from services.router.admission.advertising import advertised_address
 from services.router.admission.desk import Rules
 from services.router.admission.directory import GLOBAL_ACCOUNT, Directory, Listener, compile_directory
 from services.router.admission.info import InfoTemplate, ServerInfo
+from services.router.rib.imports import imports_by_account
 from services.router.websocket.urls import info_endpoint
 from services.shared.config.options import Options, TlsOptions
 from services.shared.engine.forwarding import Mappings, compile_mappings
@@ -56,6 +57,8 @@ def compile_rules(
         ping_interval_ns=intervals,
         max_connections=options.max_connections,
         mappings=_mappings(options),
+        imports=imports_by_account(options),
+        server_name=identity.server_name,
     )
 
 

@@ -8,6 +8,7 @@ from services.router.admission.desk import Desk
 from services.router.admission.directory import Listener
 from services.router.census import Census
 from services.router.rib.accounts import AccountNumbers
+from services.router.rib.imports import install_imports
 from services.router.rib.limits import engine_limits
 from services.router.rib.permits import PermitBook
 from services.router.rules import compile_rules
@@ -49,6 +50,7 @@ class ManualRouter:
         numbers, census = AccountNumbers(), Census()
         for name in rules.directory.accounts:
             self.engine.install_account(numbers.number(name), rules.mappings.get(name))
+        install_imports(self.engine, numbers, server_name=rules.server_name, before={}, after=rules.imports)
         permits: PermitBook[Permit] = PermitBook(compile_permit)
         self.desk = Desk(engine=self.engine, rules=rules, numbers=numbers, permits=permits, census=census, log=log)
         self.piece_bytes = piece_bytes

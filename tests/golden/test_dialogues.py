@@ -18,21 +18,9 @@ from tests.golden.transcript import (
 )
 from tests.kit.servers import ServerKind, running_server
 
-NOT_SERVED_YET = ("service_import",)
-"""Dialogues about what ours refuses with a sentence, by the name of their file."""
 
-
-@pytest.mark.parametrize(
-    "path", [path for path in dialogue_paths() if path.stem not in NOT_SERVED_YET], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", dialogue_paths(), ids=lambda path: path.stem)
 async def test_dialogue_is_repeated_byte_for_byte(server_kind: ServerKind, path: Path) -> None:
-    await replay(server_kind, path)
-
-
-@pytest.mark.parametrize(
-    "path", [path for path in dialogue_paths() if path.stem in NOT_SERVED_YET], ids=lambda path: path.stem
-)
-async def test_dialogue_that_ours_does_not_serve_yet(server_kind: ServerKind, path: Path) -> None:
     await replay(server_kind, path)
 
 

@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden.manual_router import ManualClient, ManualRouter
-from tests.golden.test_dialogues import NOT_SERVED_YET
 from tests.golden.transcript import CLOSE, Step, decode_bytes, dialogue_paths, match_item, parse_dialogue
-
-PATHS = [path for path in dialogue_paths() if path.stem not in NOT_SERVED_YET]
 
 
 class Connections:
@@ -42,7 +39,7 @@ class Connections:
 
 
 @pytest.mark.parametrize("piece_bytes", [1 << 20, 1], ids=["whole", "byte by byte"])
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", dialogue_paths(), ids=lambda path: path.stem)
 def test_dialogue_is_repeated_on_the_manual_engine(path: Path, piece_bytes: int) -> None:
     dialogue = parse_dialogue(path.read_text(), name=path.name)
     connections = Connections(ManualRouter(dialogue.config, piece_bytes=piece_bytes))

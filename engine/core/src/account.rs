@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::conn::Traffic;
-use crate::fib::{Interest, Routes};
+use crate::fib::{Interest, Place, Routes};
+use crate::imports::Imports;
 use crate::mapping::Mappings;
 
 /// Most bytes that remembered routes of one account may take.
@@ -15,9 +16,23 @@ pub struct Account {
     pub(crate) interest: Interest,
     pub(crate) routes: Routes,
     pub(crate) mappings: Option<Arc<Mappings>>,
+    /// What it imports, if it imports anything.
+    pub(crate) imported: Option<Box<Imported>>,
+    /// Stream imports of others from here, by their subjects here.
+    pub(crate) importers: Option<Box<Interest>>,
     pub(crate) traffic: Traffic,
     pub(crate) conns: u32,
     pub(crate) slow_consumers: u64,
+}
+
+/// What an account imports, as it is installed.
+#[derive(Debug)]
+pub(crate) struct Imported {
+    pub imports: Arc<Imports>,
+    /// For each stream import its number in the engine, and where it stands among the importers of its exporter.
+    pub streams: Vec<(u32, Place)>,
+    /// Service imports by their local subjects.
+    pub services: Interest,
 }
 
 /// How an account's subjects were looked up so far, and what is remembered of it (reference: operations 6.8).
@@ -48,6 +63,8 @@ impl Account {
             interest: Interest::new(seed),
             routes: Routes::new(seed, if remember_routes { ROUTES_BYTES_MAX } else { 0 }),
             mappings: None,
+            imported: None,
+            importers: None,
             traffic: Traffic::default(),
             conns: 0,
             slow_consumers: 0,

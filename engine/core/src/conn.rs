@@ -73,6 +73,9 @@ pub struct Admission {
     pub first_pong_info: Box<[u8]>,
     /// Opaque text about the connection that the control plane wants back in views and when it closes.
     pub about: Box<[u8]>,
+    /// Members about the client for services of other accounts that may know who asks: before the account, after it, and
+    /// after the round trip time. `None` where nobody may.
+    pub client_info: Option<Arc<[Vec<u8>; 3]>>,
     /// True when the account is the system account.
     pub system: bool,
     /// The other end is a process of this node (`Kind::Link`).
@@ -98,6 +101,7 @@ impl Default for Admission {
             ping_interval_ns: 0,
             first_pong_info: Box::default(),
             about: Box::default(),
+            client_info: None,
             system: false,
             connect_within_ns: None,
             silent_ok: false,

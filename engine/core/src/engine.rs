@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::account::Account;
 use crate::codec::client::{next_frame, Fault, Frame, Limits, Next};
 use crate::conn::{Admission, Arrival, Conn, Kind, Sub, Traffic, Wishes};
+use crate::crossing::Crossings;
 use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events};
 use crate::hash::Rng;
@@ -147,6 +148,8 @@ pub struct Engine {
     pub(crate) events: Events,
     pub(crate) timers: BinaryHeap<Reverse<(u64, u32, u64)>>,
     pub(crate) rng: Rng,
+    /// What takes messages from one account to another.
+    pub(crate) crossings: Crossings,
     pub(crate) totals: Totals,
     pub(crate) memory: Vec<Vec<u8>>,
     pub(crate) scratch: Vec<u8>,
@@ -177,6 +180,7 @@ impl Engine {
             events: Events::new(DROPPABLE_EVENTS_MAX, DROPPABLE_EVENT_BYTES_MAX),
             timers: BinaryHeap::new(),
             rng: Rng::new(seed),
+            crossings: Crossings::new(seed),
             totals: Totals::default(),
             memory: Vec::new(),
             scratch: Vec::new(),
@@ -478,6 +482,13 @@ impl Engine {
     pub fn set_about(&mut self, cid: u64, about: Box<[u8]>) {
         if let Some(conn) = self.slot_of(cid).and_then(|slot| self.conns.get_mut(slot)) {
             conn.admission.about = about;
+        }
+    }
+
+    /// Replaces what services of other accounts may know about a connection.
+    pub fn set_client_info(&mut self, cid: u64, info: Option<Arc<[Vec<u8>; 3]>>) {
+        if let Some(conn) = self.slot_of(cid).and_then(|slot| self.conns.get_mut(slot)) {
+            conn.admission.client_info = info;
         }
     }
 

@@ -6,11 +6,13 @@
 pub mod account;
 pub mod codec;
 pub mod conn;
+mod crossing;
 pub mod engine;
 pub mod errors;
 pub mod event;
 pub mod fib;
 pub mod hash;
+pub mod imports;
 mod leaving;
 pub mod mapping;
 mod msgtrace;

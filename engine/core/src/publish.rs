@@ -21,22 +21,23 @@ use crate::trace::{traced_body, traced_line};
 pub(crate) const LINK_PENDING_MAX: usize = 256 << 20;
 
 /// A message on its way to receivers.
-struct Message<'a> {
-    from: u32,
-    from_cid: u64,
-    from_client: bool,
-    echo: bool,
-    account: u32,
-    subject: &'a [u8],
-    reply: &'a [u8],
-    header_bytes: Option<usize>,
-    sizes: &'a [u8],
-    body: &'a [u8],
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub from: u32,
+    pub from_cid: u64,
+    pub from_client: bool,
+    pub echo: bool,
+    pub account: u32,
+    pub subject: &'a [u8],
+    pub reply: &'a [u8],
+    pub header_bytes: Option<usize>,
+    pub sizes: &'a [u8],
+    pub body: &'a [u8],
     /// `[reply ]sizes\r\nbody\r\n`
-    tail: &'a [u8],
+    pub tail: &'a [u8],
     /// Where `tail` starts in the input buffer, when it may be borrowed from there.
-    borrow_at: Option<usize>,
-    now_ns: u64,
+    pub borrow_at: Option<usize>,
+    pub now_ns: u64,
 }
 
 /// The parts of the engine that delivery changes, apart from the route it follows.
@@ -136,6 +137,10 @@ impl Engine {
             self.no_responders(slot, p, subject, 0);
             return;
         }
+        if subject.first() == Some(&b'_') && self.crossings.responses.is_reply(number, subject) {
+            self.publish_answer(slot, p, subject, now_ns);
+            return;
+        }
         let route = self.route_for(number, subject);
         // Only a subject that needs no decision next time is remembered: unmapped, and permitted by standing rules.
         if lasting && !objection {
@@ -187,23 +192,33 @@ impl Engine {
     }
 
     /// The number of the route of `subject`, compiled now if it is not remembered.
-    fn route_for(&mut self, number: u32, subject: &[u8]) -> u32 {
-        let Self { accounts, subs, .. } = self;
-        let Some(account) = accounts.get_mut(number as usize) else { return u32::MAX };
+    pub(crate) fn route_for(&mut self, number: u32, subject: &[u8]) -> u32 {
+        let Some(account) = self.accounts.get_mut(number as usize) else { return u32::MAX };
         account.routes.matches += 1;
         if let Some(route) = account.routes.find(subject) {
             account.routes.hits += 1;
             return route;
         }
         let mut route = Route::default();
+        self.add_targets(number, subject, &mut route);
+        if let Some(account) = self.accounts.get(number as usize) {
+            if account.importers.is_some() || account.imported.is_some() {
+                self.add_crossings(number, subject, &mut route);
+            }
+        }
+        self.accounts.get_mut(number as usize).map_or(u32::MAX, |account| account.routes.insert(subject, route))
+    }
+
+    /// Adds the subscriptions of an account that get what is delivered there on `subject`.
+    pub(crate) fn add_targets(&self, number: u32, subject: &[u8], route: &mut Route) {
+        let Some(account) = self.accounts.get(number as usize) else { return };
         account.interest.matching(subject, |found| {
             for &sub in found {
-                if let Some(entry) = subs.get(sub) {
-                    add_target(&mut route, subject, sub, entry);
+                if let Some(entry) = self.subs.get(sub) {
+                    add_target(route, subject, sub, entry);
                 }
             }
         });
-        account.routes.insert(subject, route)
     }
 
     fn deliver_to(&mut self, slot: u32, p: &Publish<'_>, subject: &[u8], route: u32, buffer: &[u8], now_ns: u64) {
@@ -232,7 +247,10 @@ impl Engine {
             borrow_at: p.tail.filter(|t| t.len() >= BORROW_MIN).map(|t| t.as_ptr() as usize - buffer.as_ptr() as usize),
             now_ns,
         };
-        let delivered = self.deliver(&message, route);
+        let (mut delivered, crosses) = self.deliver(&message, route);
+        if crosses {
+            delivered += self.cross(&message, route);
+        }
         if delivered == 0 {
             self.no_responders(slot, p, subject, delivered);
         }
@@ -240,12 +258,13 @@ impl Engine {
         self.scratch = scratch;
     }
 
-    fn deliver(&mut self, message: &Message<'_>, route: u32) -> u64 {
+    /// How many got it, and whether service imports take it further.
+    pub(crate) fn deliver(&mut self, message: &Message<'_>, route: u32) -> (u64, bool) {
         let Self {
             accounts, conns, subs, touched, doomed, spent, events, memory, settings, rng, totals, tracing, ..
         } = self;
-        let Some(account) = accounts.get_mut(message.account as usize) else { return 0 };
-        let Some(route) = account.routes.get(route) else { return 0 };
+        let Some(account) = accounts.get_mut(message.account as usize) else { return (0, false) };
+        let Some(route) = account.routes.get(route) else { return (0, false) };
         let mut outlet = Outlet {
             conns,
             subs,
@@ -280,7 +299,7 @@ impl Engine {
         self.stall = outlet.stall;
         self.fresh_bytes = outlet.fresh_bytes;
         self.full = outlet.full || outlet.fresh_bytes > YIELD_TOTAL_BYTES;
-        delivered
+        (delivered, !route.services.is_empty())
     }
 
     /// Answers a request that nobody heard, if its sender wants that and listens for the answer (reference: 1.11).
@@ -344,13 +363,16 @@ impl Engine {
             borrow_at: None,
             now_ns,
         };
-        let delivered = self.deliver(&message, route);
+        let (mut delivered, _) = self.deliver(&message, route);
+        if self.crossings.responses.is_reply(account, subject) {
+            delivered += self.answer(&message);
+        }
         self.settle(now_ns);
         delivered
     }
 }
 
-fn push_tail(out: &mut Vec<u8>, reply: &[u8], sizes: &[u8], body: &[u8]) {
+pub(crate) fn push_tail(out: &mut Vec<u8>, reply: &[u8], sizes: &[u8], body: &[u8]) {
     if !reply.is_empty() {
         out.extend_from_slice(reply);
         out.push(b' ');
@@ -421,16 +443,19 @@ impl Outlet<'_> {
             return false;
         }
         let Some(sub) = self.subs.get_mut(target.sub) else { return false };
-        if sub.filtered && denies(conn, sub, message.subject) {
+        if sub.filtered && denies(conn, sub, delivered_subject(route, target, sub)) {
             return false;
         }
         if sub.max != 0 && sub.delivered >= sub.max {
             return false;
         }
         if let Some(tracing) = &mut *self.tracing {
-            tracing.note(conn.admission.cid, sub);
+            // A trace ends at the border of the account.
+            if sub.account == message.account {
+                tracing.note(conn.admission.cid, sub);
+            }
             if tracing.only {
-                return true;
+                return sub.account == message.account;
             }
         }
         sub.delivered += 1;
@@ -438,7 +463,7 @@ impl Outlet<'_> {
             self.spent.push(target.sub);
         }
         if conn.kind == Kind::Internal {
-            self.report(message, target.sub);
+            self.report(message, route, target);
             return true;
         }
         // Who publishes does not rest, so who does not keep up does without.
@@ -509,14 +534,14 @@ impl Outlet<'_> {
         true
     }
 
-    fn report(&mut self, message: &Message<'_>, sub: u32) {
-        let Some(sub) = self.subs.get(sub) else { return };
+    fn report(&mut self, message: &Message<'_>, route: &Route, target: &Target) {
+        let Some(sub) = self.subs.get(target.sub) else { return };
         let tag = std::str::from_utf8(&sub.sid).ok().and_then(|sid| sid.parse().ok()).unwrap_or(0);
         self.events.push(Event::Deliver {
             tag,
-            account: message.account,
+            account: sub.account,
             from: message.from_cid,
-            subject: message.subject.into(),
+            subject: delivered_subject(route, target, sub).into(),
             reply: message.reply.into(),
             header_bytes: message.header_bytes.unwrap_or(0),
             body: message.body.into(),
@@ -528,6 +553,12 @@ impl Outlet<'_> {
 #[inline]
 fn is_nearly_full(pending: usize, pending_max: usize) -> bool {
     pending > pending_max / 4 * 3
+}
+
+/// The subject that a receiver gets the message under: that of its own account.
+fn delivered_subject<'a>(route: &'a Route, target: &Target, sub: &Sub) -> &'a [u8] {
+    let prefix = route.prefix(target);
+    prefix.get(b"HMSG ".len()..prefix.len().saturating_sub(sub.sid.len() + 2)).unwrap_or(&[])
 }
 
 #[inline]

@@ -76,10 +76,19 @@ impl Engine {
             account.interest.set(entry.place, sub);
         }
         conn.subs.insert(sid.into(), sub);
+        self.forget_routes(number, subject);
+    }
+
+    /// Interest in `subject` changed.
+    fn forget_routes(&mut self, number: u32, subject: &[u8]) {
+        let Some(account) = self.accounts.get_mut(number as usize) else { return };
         if subject::has_wildcard(subject) {
             account.routes.forget_all();
         } else {
             account.routes.forget(subject);
+        }
+        if account.imported.is_some() {
+            self.forget_imported_routes(number, subject);
         }
     }
 
@@ -132,11 +141,7 @@ impl Engine {
                 moved.place = sub.place;
             }
         }
-        if subject::has_wildcard(&sub.subject) {
-            account.routes.forget_all();
-        } else {
-            account.routes.forget(&sub.subject);
-        }
+        self.forget_routes(sub.account, &sub.subject);
     }
 
     /// Removes all subscriptions of a connection and says how many there were.

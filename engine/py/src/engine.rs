@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::imports::{self, Imports};
 use crate::mappings::Mappings;
 use crate::permit::Permit;
 use crate::tls::{handed_over, TlsSession};
@@ -87,11 +88,19 @@ pub(crate) struct Decided {
     ping_interval_ns: u64,
     first_pong_info: Vec<u8>,
     about: Vec<u8>,
+    client_info: Option<ClientInfo>,
     system: bool,
     link: bool,
     connect_within_ns: Option<u64>,
     silent_ok: bool,
     open_rule: Option<OpenRuleParts>,
+}
+
+/// `(before_account, after_account, after_rtt)`
+pub(crate) type ClientInfo = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+pub(crate) fn client_info(parts: Option<ClientInfo>) -> Option<Arc<[Vec<u8>; 3]>> {
+    parts.map(|(before_account, after_account, after_rtt)| Arc::new([before_account, after_account, after_rtt]))
 }
 
 /// `(info_before, info_after, about, headers)`
@@ -123,6 +132,7 @@ impl From<Decided> for Admission {
             ping_interval_ns: d.ping_interval_ns,
             first_pong_info: d.first_pong_info.into(),
             about: d.about.into(),
+            client_info: client_info(d.client_info),
             system: d.system,
             link: d.link,
             connect_within_ns: d.connect_within_ns,
@@ -176,6 +186,12 @@ impl Engine {
     fn install_account(&self, number: u32, mappings: Option<Py<Mappings>>) {
         let mappings = mappings.map(|m| Arc::clone(&m.get().0));
         self.forwarder.tell(move |run| run.engine().install_account(number, mappings));
+    }
+
+    /// Replaces what accounts import, all at once.
+    fn install_imports(&self, changes: Vec<(u32, Py<Imports>)>) {
+        let changes = imports::unwrapped(changes);
+        self.forwarder.tell(move |run| run.engine().install_imports(changes));
     }
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
@@ -268,6 +284,13 @@ impl Engine {
     /// Replaces the note about a connection.
     fn set_about(&self, cid: u64, about: Vec<u8>) {
         self.forwarder.tell(move |run| run.engine().set_about(cid, about.into()));
+    }
+
+    /// Replaces what services of other accounts may know about a connection.
+    #[pyo3(signature = (cid, info))]
+    fn set_client_info(&self, cid: u64, info: Option<ClientInfo>) {
+        let info = client_info(info);
+        self.forwarder.tell(move |run| run.engine().set_client_info(cid, info));
     }
 
     /// Asks for what is published on a subject; it arrives as `deliver` events with `tag`.

@@ -6,6 +6,7 @@
 
 mod engine;
 mod events;
+mod imports;
 mod manual;
 mod mappings;
 mod permit;
@@ -20,6 +21,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<manual::ManualEngine>()?;
+    module.add_class::<imports::Imports>()?;
     module.add_class::<mappings::Mappings>()?;
     module.add_class::<permit::Permit>()?;
     tls::register(module)?;

@@ -7,7 +7,8 @@ use natsfleet_drive::{Fate, Manual};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::engine::{reason, Decided, Limits};
+use crate::engine::{client_info, reason, ClientInfo, Decided, Limits};
+use crate::imports::{self, Imports};
 use crate::mappings::Mappings;
 use crate::permit::Permit;
 use crate::{events, views};
@@ -152,6 +153,17 @@ impl ManualEngine {
     /// Replaces the note about a connection.
     fn set_about(&mut self, cid: u64, about: Vec<u8>) {
         self.manual.engine().set_about(cid, about.into());
+    }
+
+    /// Replaces what services of other accounts may know about a connection.
+    #[pyo3(signature = (cid, info))]
+    fn set_client_info(&mut self, cid: u64, info: Option<ClientInfo>) {
+        self.manual.engine().set_client_info(cid, client_info(info));
+    }
+
+    /// Replaces what accounts import, all at once.
+    fn install_imports(&mut self, changes: Vec<(u32, Py<Imports>)>) {
+        self.manual.engine().install_imports(imports::unwrapped(changes));
     }
 
     /// Asks for what is published on a subject; it arrives as `deliver` events with `tag`.

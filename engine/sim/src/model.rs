@@ -18,6 +18,16 @@ pub struct Model {
     /// Subscriptions of the control plane, with their account.
     pub internal: Vec<(u32, Subscription)>,
     pub accounts: BTreeMap<u32, Traffic>,
+    pub imports: Vec<StreamImport>,
+}
+
+/// Subjects of one account that subscriptions of another get behind a prefix.
+#[derive(Debug, Clone)]
+pub struct StreamImport {
+    pub importer: u32,
+    pub exporter: u32,
+    pub subject: Vec<u8>,
+    pub prefix: Vec<u8>,
 }
 
 fn err(text: &str) -> Vec<u8> {
@@ -110,7 +120,29 @@ impl Model {
             Some(queue) => groups.entry(queue.clone()).or_default().push(delivery),
             None => plan.plain.push(delivery),
         };
-        for client in self.clients.values().filter(|client| client.account == account) {
+        let mut places = vec![(account, message.clone())];
+        for import in &self.imports {
+            if import.exporter == account && subject::matches(&import.subject, &message.subject) {
+                let local = [&import.prefix[..], b".", &message.subject].concat();
+                places.push((import.importer, Message { subject: local, ..message.clone() }));
+            }
+        }
+        for (place, message) in &places {
+            self.address_in(from, *place, account, message, &mut address);
+        }
+        plan.groups = groups.into_values().collect();
+    }
+
+    /// Addresses what an account's subscriptions get under this subject; it counts in the account of the publisher.
+    fn address_in(
+        &self,
+        from: u64,
+        place: u32,
+        account: u32,
+        message: &Message,
+        address: &mut impl FnMut(&Option<Vec<u8>>, Delivery),
+    ) {
+        for client in self.clients.values().filter(|client| client.account == place) {
             if client.cid == from && !client.wishes.echo {
                 continue;
             }
@@ -118,16 +150,16 @@ impl Model {
                 let denied = |rights: &crate::rights::Rights| rights.denies(&message.subject, sub.queue.as_deref());
                 let filtered = subject::has_wildcard(&sub.subject) && client.rights.as_ref().is_some_and(denied);
                 if !filtered {
-                    address(&sub.queue, delivery(client.cid, sub, message, client.wishes.headers));
+                    let made = delivery(client.cid, sub, message, client.wishes.headers);
+                    address(&sub.queue, Delivery { account, ..made });
                 }
             }
         }
-        for (_, sub) in self.internal.iter().filter(|(number, _)| *number == account) {
+        for (_, sub) in self.internal.iter().filter(|(number, _)| *number == place) {
             if subject::matches(&sub.subject, &message.subject) {
-                address(&sub.queue, delivery(0, sub, message, true));
+                address(&sub.queue, Delivery { account, ..delivery(0, sub, message, true) });
             }
         }
-        plan.groups = groups.into_values().collect();
     }
 
     /// The control plane publishes.
@@ -157,7 +189,7 @@ impl Model {
             return;
         }
         let Some(client) = self.clients.get_mut(&delivery.cid) else { return };
-        let account = self.accounts.entry(client.account).or_default();
+        let account = self.accounts.entry(delivery.account).or_default();
         for traffic in [&mut client.traffic, account] {
             traffic.out_msgs += 1;
             traffic.out_bytes += delivery.counted_bytes;
@@ -208,7 +240,7 @@ fn delivery(cid: u64, sub: &Subscription, message: &Message, headers: bool) -> D
     };
     let line = format!("{verb} {subject} {sid} {reply}{sizes}\r\n");
     let bytes = [line.as_bytes(), body, b"\r\n"].concat();
-    Delivery { cid, sid: sub.sid.clone(), bytes, counted_bytes: body.len() as u64 }
+    Delivery { cid, sid: sub.sid.clone(), bytes, counted_bytes: body.len() as u64, account: 0 }
 }
 
 fn no_responders(sub: &Subscription, message: &Message) -> Vec<u8> {

@@ -12,6 +12,8 @@ pub struct Delivery {
     pub bytes: Vec<u8>,
     /// Header and payload, as traffic counts them.
     pub counted_bytes: u64,
+    /// The account that it counts in: the publisher's.
+    pub account: u32,
 }
 
 /// The consequences of one operation, in the order in which its sender sees them.

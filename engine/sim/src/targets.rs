@@ -2,11 +2,14 @@
 //!
 //! They are ordinary functions, so that the committed corpus is replayed by `cargo test` without a fuzzer.
 
+use std::sync::Arc;
+
 use natsfleet_core::codec::client::{next_frame, Limits, Next};
 use natsfleet_core::conn::{Admission, Wishes};
 use natsfleet_core::engine::{Engine, Settings};
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::event::Event;
+use natsfleet_core::imports::{Answers, Imports, ServiceSpec, StreamSpec};
 use natsfleet_core::ws::{Flate, WsCodec, WsError, WsOptions, INFLATED_PAUSE_BYTES};
 
 use crate::output::items;
@@ -141,6 +144,28 @@ struct Client {
     gone: bool,
 }
 
+/// Both accounts import from each other, even requests that come back for ever.
+fn imports(exporter: u32) -> Imports {
+    let streams = [("a.*", "b.$1"), ("c", "a"), ("x.>", "x.>")];
+    let services = [("a", "b", Answers::Single), ("b", "a", Answers::Stream), ("svc", "local.*", Answers::Single)];
+    let stream = |(subject, to): (&str, &str)| StreamSpec { exporter, subject: subject.into(), to: to.into() };
+    let service = |(subject, to, answers): (&str, &str, Answers)| ServiceSpec {
+        exporter,
+        subject: subject.into(),
+        to: to.into(),
+        answers,
+        threshold_ns: 1_000,
+        share: true,
+    };
+    let compiled = Imports::compile(
+        b"\"A\"",
+        b"\"N\"",
+        streams.into_iter().map(stream).collect(),
+        services.into_iter().map(service).collect(),
+    );
+    compiled.unwrap_or_default()
+}
+
 impl Crowd {
     fn new() -> Self {
         let settings = Settings {
@@ -151,6 +176,7 @@ impl Crowd {
         };
         let mut engine = Engine::new(settings, 1);
         engine.install_account(1, None);
+        engine.install_imports((0..2).map(|account| (account, Arc::new(imports(1 - account)))).collect());
         let mut crowd = Self { engine, clients: (0..CROWD).map(|_| None).collect(), next_cid: 1, now_ns: 1 };
         for who in 0..CROWD {
             crowd.open(who as usize, 0b0_1100);

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use natsfleet_core::conn::Traffic;
 use natsfleet_core::engine::{Engine, Settings};
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::event::{Event, Violation};
+use natsfleet_core::imports::{Imports, StreamSpec};
+use natsfleet_core::subject;
 
 use crate::chance::Chance;
 use crate::client::{Client, Subscription};
-use crate::model::Model;
+use crate::model::{Model, StreamImport};
 use crate::operations::{literal_subject, operation, pattern, Message, Operation, Taste};
 use crate::output::{number_of, payload, Item};
 use crate::plan::{Delivery, Plan};
@@ -101,6 +104,16 @@ pub fn simulate(seed: u64, size: Size) -> Result<Outcome, Failure> {
     Ok(world.outcome)
 }
 
+/// A pattern with a number for each of its wildcards.
+fn numbered(pattern: &[u8]) -> Vec<u8> {
+    let mut numbers = 1..;
+    let tokens = pattern.split(|&b| b == b'.').map(|token| match token {
+        b"*" => format!("${}", numbers.next().unwrap_or(0)).into_bytes(),
+        token => token.to_vec(),
+    });
+    tokens.collect::<Vec<_>>().join(&b'.')
+}
+
 fn ensure(holds: bool, text: impl FnOnce() -> String) -> Checked {
     if holds {
         Ok(())
@@ -171,6 +184,7 @@ impl World {
             85..88 => self.answer()?,
             88..91 => self.pass_time()?,
             91..93 => self.hang_up()?,
+            93..95 if self.chance.percent(40) => self.change_imports(),
             93..95 => self.command()?,
             95..97 => self.subscribe_internal(),
             _ => self.publish_internal()?,
@@ -403,17 +417,18 @@ impl World {
     /// Members of groups whose choice cannot be seen since they were cut: the engine's own figures tell who it was.
     fn settle_lost(&mut self, plan: &Plan, lost: u64) -> Checked {
         let mut found = 0;
-        let mut candidates: Vec<u64> = plan.groups.iter().flatten().map(|delivery| delivery.cid).collect();
+        let members = plan.groups.iter().flatten();
+        let mut candidates: Vec<(u64, u32)> = members.map(|delivery| (delivery.cid, delivery.account)).collect();
         candidates.sort_unstable();
         candidates.dedup();
-        for cid in candidates {
+        for (cid, account) in candidates {
             let (Some(end), Some(client)) = (self.ends.get(&cid), self.model.clients.get_mut(&cid)) else { continue };
             let msgs = end.traffic.out_msgs.wrapping_sub(client.traffic.out_msgs);
             let bytes = end.traffic.out_bytes.wrapping_sub(client.traffic.out_bytes);
             ensure(msgs <= lost, || format!("{cid} counts {:?}, the model {:?}", end.traffic, client.traffic))?;
             found += msgs;
             client.unseen += msgs as usize;
-            let account = self.model.accounts.entry(client.account).or_default();
+            let account = self.model.accounts.entry(account).or_default();
             for traffic in [&mut client.traffic, account] {
                 traffic.out_msgs += msgs;
                 traffic.out_bytes += bytes;
@@ -661,6 +676,30 @@ impl World {
         let removed = self.engine.set_permit(cid, rights.map(|rights| rights.compile()));
         ensure(removed.len() == told.len(), || format!("{cid} lost {removed:?} instead of {}", told.len()))?;
         self.after_command(cid, told)
+    }
+
+    /// One account imports other streams of the other one, or none any more.
+    fn change_imports(&mut self) {
+        let importer = self.chance.below(ACCOUNTS as usize) as u32;
+        let exporter = (importer + 1) % ACCOUNTS;
+        let mut imports: Vec<StreamImport> = Vec::new();
+        for _ in 0..self.chance.below(3) {
+            let (subject, prefix) = (pattern(&mut self.chance), [&b"a"[..], b"b.c", b"x"][self.chance.below(3)].into());
+            // Nothing comes twice, so that it is known which copy is the last of a subscription.
+            if !imports.iter().any(|import| subject::overlap(&import.subject, &subject)) {
+                imports.push(StreamImport { importer, exporter, subject, prefix });
+            }
+        }
+        let specs = imports.iter().map(|import| StreamSpec {
+            exporter,
+            subject: import.subject.clone(),
+            to: numbered(&[&import.prefix[..], b".", &import.subject].concat()),
+        });
+        let compiled = Imports::compile(b"\"A\"", b"\"N\"", specs.collect(), Vec::new());
+        let compiled = compiled.unwrap_or_else(|error| panic!("{imports:?}: {error}"));
+        self.engine.install_imports(vec![(importer, Arc::new(compiled))]);
+        self.model.imports.retain(|import| import.importer != importer);
+        self.model.imports.extend(imports);
     }
 
     fn subscribe_internal(&mut self) {

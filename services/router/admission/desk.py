@@ -28,6 +28,7 @@ from services.router.newcomers import (
     with_cookies,
 )
 from services.router.rib.accounts import AccountNumbers
+from services.router.rib.imports import AccountImports
 from services.router.rib.limits import payload_limit, subscription_limit
 from services.router.rib.permits import PermitBook
 from services.shared.engine.forwarding import Arrival, Door, Forwarding, Handover, Mappings, OpenRule, Permit
@@ -48,6 +49,17 @@ class Rules:
     ping_interval_ns: dict[Listener, int]
     max_connections: int
     mappings: dict[str, Mappings | None]
+    imports: dict[str, AccountImports]
+    server_name: str
+
+    def client_info(self, newcomer: Newcomer, admitted: Admitted) -> tuple[bytes, bytes, bytes] | None:
+        """What services of other accounts may know about a connection; None where its account shares nothing."""
+        imports = self.imports.get(admitted.account.name)
+        if imports is None or not imports.shares:
+            return None
+        from services.router.client_info import client_info  # Only nodes whose imports share pay for it.
+
+        return client_info(newcomer, user=admitted.identity.user_id, server_name=self.server_name)
 
 
 NOBODY: Final = Handover(
@@ -260,6 +272,7 @@ class Desk:
             about=about(newcomer, hello, admitted),
             system=account.is_system,
             connect_within_ns=None,
+            client_info=rules.client_info(replace(newcomer, hello=hello), admitted),
         )
 
 

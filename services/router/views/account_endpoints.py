@@ -9,6 +9,7 @@ from typing import Any, Final
 from services.router.views import accountz, accstatz, connz, subsz
 from services.router.views.sources import Sources
 from services.router.views.varz import Standing
+from services.shared.config.options import AccountOptions
 from services.shared.engine.forwarding import AccountView, SubscriptionView
 from services.shared.member.system_services import Endpoint, EndpointError, Request
 from services.shared.subjects.tokens import is_valid_literal_subject
@@ -44,11 +45,13 @@ class AccountEndpoints:
         if not found:
             raise EndpointError(f"Account {name} does not exist")
         standing = self._standing()
-        by_account = {account.name: account.mappings for account in standing.options.accounts}
+        by_name = {account.name: account for account in standing.options.accounts}
+        options = by_name.get(name, AccountOptions(name=name))
+        if name == GLOBAL_ACCOUNT:
+            options = AccountOptions(name=name, mappings=standing.options.mappings)
         return accountz.account_detail(
-            found[0], name=name, system_account=standing.system_account, updated_ns=standing.loaded_ns,
-            mappings=standing.options.mappings if name == GLOBAL_ACCOUNT else by_account.get(name, ()),
-        )  # fmt: skip
+            found[0], system_account=standing.system_account, updated_ns=standing.loaded_ns, options=options
+        )
 
     def _accountz(self, request: Request) -> dict[str, Any]:
         sources = self._sources

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from services.router.views.subsz import sublist_stats
-from services.shared.config.options import SubjectMapping
+from services.shared.config.options import AccountOptions, SubjectMapping
 from services.shared.engine.forwarding import AccountView
+from services.shared.subjects.transform import local_pattern
 from services.shared.wire.times import rfc3339
 
 MEMBERS: Final = {"account": "string"}
@@ -29,9 +30,10 @@ def accountz(
 
 
 def account_detail(
-    view: AccountView, *, name: str, system_account: str, updated_ns: int, mappings: Sequence[SubjectMapping]
+    view: AccountView, *, system_account: str, updated_ns: int, options: AccountOptions
 ) -> dict[str, Any]:
     """Everything about one account; `system_account` is empty where there is none."""
+    name, mappings = options.name, options.mappings
     shown: dict[str, Any] = {"account_name": name, "update_time": rfc3339(updated_ns)}
     if name == system_account:
         shown["is_system"] = True
@@ -45,12 +47,18 @@ def account_detail(
     }
     if mappings:
         shown["mappings"] = {mapping.source: _destinations(mapping) for mapping in _by_source(mappings)}
+    exports = _exports(options)
     if name == system_account:
-        shown["exports"] = [
+        exports += [
             {"subject": subject, "type": "service", "response_type": answers} for subject, answers in _SYSTEM_EXPORTS
         ]
+    if exports:
+        shown["exports"] = exports
+    imports = _imports(options)
     if system_account:
-        shown["imports"] = _system_imports(name, system_account)
+        imports += _system_imports(name, system_account)
+    if imports:
+        shown["imports"] = imports
     return shown | {"name_tag": name, "sublist_stats": sublist_stats(view.lookups)}
 
 
@@ -68,18 +76,46 @@ _SYSTEM_IMPORTS: Final = (
 """What every account has from the system account, which itself has only the first (reference: security 8.6)."""
 
 
+def _exports(options: AccountOptions) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    for service in options.service_exports:
+        entry = {"subject": service.subject, "type": "service", "response_type": service.response_type}
+        shown.append(entry | _approved(service.accounts))
+    for stream in options.stream_exports:
+        shown.append({"subject": stream.subject, "type": "stream"} | _approved(stream.accounts))
+    return shown
+
+
+def _approved(accounts: Sequence[str]) -> dict[str, Any]:
+    return {"approved_accounts": list(accounts)} if accounts else {}
+
+
+def _imports(options: AccountOptions) -> list[dict[str, Any]]:
+    streams = [
+        _import("stream", stream.subject, account=stream.account, local=local_pattern(stream.to))
+        for stream in options.stream_imports
+    ]
+    services = [
+        _import(
+            "service", service.subject, account=service.account, local=local_pattern(service.to), share=service.share
+        )
+        for service in options.service_imports
+    ]
+    return streams + services
+
+
+def _import(kind: str, subject: str, *, account: str, local: str, share: bool = False) -> dict[str, Any]:
+    shown = {"subject": subject, "account": account}
+    if kind == "service":
+        shown["to"] = local
+    return shown | {"local_subject": local, "type": kind, "invalid": False, "share": share, "tracking": False}
+
+
 def _system_imports(name: str, system_account: str) -> list[dict[str, Any]]:
     return [
-        {
-            "subject": subject.format(name),
-            "account": system_account,
-            "to": local,
-            "local_subject": local,
-            "type": "service",
-            "invalid": False,
-            "share": local == "$SYS.REQ.USER.INFO",
-            "tracking": False,
-        }
+        _import(
+            "service", subject.format(name), account=system_account, local=local, share=local == "$SYS.REQ.USER.INFO"
+        )
         for subject, local in (_SYSTEM_IMPORTS[:1] if name == system_account else _SYSTEM_IMPORTS)
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from services.shared.identity.permissions import Permissions
 from services.shared.records.record import field, record
@@ -107,6 +107,52 @@ class AccountLimits:
 
 
 @record
+class StreamExport:
+    """Subjects that other accounts may import; without `accounts` all of them, with them those only.
+
+    With `account_token_position` (counted from 1) that token of an imported subject must be the importing account's name.
+    """
+
+    subject: str
+    accounts: tuple[str, ...] = ()
+    account_token_position: int = 0
+
+
+@record
+class ServiceExport:
+    """The same for requests, and how they are answered: how often, and until when."""
+
+    subject: str
+    accounts: tuple[str, ...] = ()
+    account_token_position: int = 0
+    response_type: str = "Singleton"
+    response_threshold_ns: int = 120 * SECOND_NS
+
+
+@record
+class StreamImport:
+    """Subjects of another account (`subject`), and what they are here: `to`, with `$n` for the wildcards of `subject`."""
+
+    account: str
+    subject: str
+    to: str
+
+
+@record
+class ServiceImport:
+    """Requests published here on `to` go to `subject` there. With `share` they say who asks."""
+
+    account: str
+    subject: str
+    to: str
+    share: bool = False
+
+
+Export: TypeAlias = StreamExport | ServiceExport
+Import: TypeAlias = StreamImport | ServiceImport
+
+
+@record
 class AccountOptions:
     """One entry of `accounts`."""
 
@@ -115,6 +161,10 @@ class AccountOptions:
     users: tuple[UserOptions, ...] = ()
     limits: AccountLimits = AccountLimits()
     mappings: tuple[SubjectMapping, ...] = ()
+    stream_exports: tuple[StreamExport, ...] = ()
+    service_exports: tuple[ServiceExport, ...] = ()
+    stream_imports: tuple[StreamImport, ...] = ()
+    service_imports: tuple[ServiceImport, ...] = ()
 
 
 @record

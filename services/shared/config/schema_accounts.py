@@ -37,7 +37,9 @@ def accounts(entry: Entry) -> tuple[AccountOptions, ...]:
         case list():
             return _named(entry.value.data)
         case dict():
-            return _described(entry.value.data, entry.reading)
+            parsed = _described(entry.value.data, entry.reading)
+            _check_crossings(parsed, entry)
+            return parsed
         case other:
             raise entry.problem(f"Expected accounts to be a map or an array of names, got {go_type(other)}")
 
@@ -64,6 +66,19 @@ def _described(block: ConfigMap, reading: Reading) -> tuple[AccountOptions, ...]
         except OptionProblem as problem:
             reading.problems.refuse(problem.message, at=problem.at)
     return tuple(parsed)
+
+
+def _check_crossings(parsed: tuple[AccountOptions, ...], entry: Entry) -> None:
+    """Exports and imports can only be judged together; nats-server points to the whole block then."""
+    if not any(
+        account.stream_exports or account.service_exports or account.stream_imports or account.service_imports
+        for account in parsed
+    ):
+        return
+    from services.shared.config.crossings import find_crossing_faults  # Only files with exports or imports pay for it.
+
+    for fault in find_crossing_faults(parsed):
+        entry.reading.problems.refuse(fault, at=entry.value.at)
 
 
 def _check_name(name: str, *, at: Position) -> None:
@@ -121,11 +136,25 @@ def _limit(entry: Entry) -> int:
     return min(integer_of(entry.value), INT32_MAX)
 
 
+def _exports(entry: Entry) -> Fields:
+    from services.shared.config.schema_crossings import exports  # Only files with exports pay for it.
+
+    return exports(entry)
+
+
+def _imports(entry: Entry) -> Fields:
+    from services.shared.config.schema_crossings import imports  # Only files with imports pay for it.
+
+    return imports(entry)
+
+
 _RULES: Final = table(
     ("nkey", "nkey", _nkey),
     ("users", "users", _users),
     ("limits", "limits", _limits),
     ("mappings maps", "mappings", mappings),
+    ("exports", "*", _exports),
+    ("imports", "*", _imports),
     ("default_permissions", "default_permissions", permissions),
 )
 _LIMIT_RULES: Final = table(

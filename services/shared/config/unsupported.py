@@ -41,11 +41,16 @@ _TOP_LEVEL: Final = (
     ("default_js_domain", Unsupported("streams and consumers are not served")),
     ("feature_flags", Unsupported("there are no feature flags")),
 )
+_TRACES: Final = "messages are not traced across accounts"
 _ACCOUNT: Final = (
-    ("exports imports", Unsupported("accounts do not share subjects")),
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
-    ("msg_trace trace_dest", Unsupported("messages are not traced across accounts")),
+    ("msg_trace trace_dest", Unsupported(_TRACES)),
 )
+_EXPORT: Final = (
+    ("latency", Unsupported("answers of services are not timed")),
+    ("allow_trace", Unsupported(_TRACES, may_be_off=True)),
+)
+_IMPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
 _TLS: Final = (
     ("ocsp_peer", Unsupported(_OCSP, may_be_off=True)),
@@ -57,6 +62,8 @@ UNSUPPORTED: Final = {
     for block, rows in (
         ("top level", _TOP_LEVEL),
         ("account", _ACCOUNT),
+        ("export", _EXPORT),
+        ("import", _IMPORT),
         ("authorization", _AUTHORIZATION),
         ("tls", _TLS),
     )

@@ -17,6 +17,7 @@ from services.shared.wire.close_reasons import CloseReason
 
 Permit: TypeAlias = _native.Permit
 Mappings: TypeAlias = _native.Mappings
+Imports: TypeAlias = _native.Imports
 TlsSession: TypeAlias = _native.TlsSession
 Event: TypeAlias = tuple[Any, ...]
 
@@ -50,6 +51,7 @@ class Handover:
 
     `connect_within_ns` of None means that the connection is admitted; otherwise nothing but CONNECT is accepted, within
     that time (0: without limit); with `silent_ok` another first frame becomes a `connect` event with empty arguments.
+    `client_info` is what services of other accounts may know (`services/router/client_info.py`), None where none may.
     `link` is for the other processes of this node, which are neither counted nor shown.
     """
 
@@ -68,6 +70,7 @@ class Handover:
     about: bytes
     system: bool
     connect_within_ns: int | None
+    client_info: tuple[bytes, bytes, bytes] | None = None
     silent_ok: bool = False
     open_rule: OpenRule | None = None
     link: bool = False
@@ -205,6 +208,18 @@ def compile_mappings(mappings: Sequence[SubjectMapping], *, cluster: str) -> Map
     return _native.Mappings(specs, cluster.encode())
 
 
+def compile_imports(
+    *, name: bytes, server: bytes, streams: Sequence[tuple[int, bytes, bytes]],
+    services: Sequence[tuple[int, bytes, bytes, bool, int, bool]],
+) -> Imports:  # fmt: skip
+    """Compiles what an account imports; raises ValueError when subjects do not fit together.
+
+    `streams` are `(exporter, subject, to)`, `services` also have `(..., streamed, threshold_ns, share)`; `name` of the
+    account and of the `server` are JSON.
+    """
+    return _native.Imports(name, server, streams, services)
+
+
 def _allow(side: SubjectPermission | None) -> list[bytes] | None:
     return None if side is None or side.allow is None else [entry.encode() for entry in side.allow]
 
@@ -236,6 +251,10 @@ class EngineControl:
         """Makes an account known, or replaces its mappings."""
         self._engine.install_account(number, mappings)
 
+    def install_imports(self, changes: Sequence[tuple[int, Imports]]) -> None:
+        """Replaces what these accounts import, all at once."""
+        self._engine.install_imports(changes)
+
     def next_cid(self) -> int:
         """A client id for a connection that is going to be adopted."""
         return self._engine.next_cid()
@@ -263,6 +282,10 @@ class EngineControl:
     def set_about(self, cid: int, about: bytes) -> None:
         """Replaces the note about a connection."""
         self._engine.set_about(cid, about)
+
+    def set_client_info(self, cid: int, info: tuple[bytes, bytes, bytes] | None) -> None:
+        """Replaces what services of other accounts may know about a connection."""
+        self._engine.set_client_info(cid, info)
 
     def subscribe(self, *, account: int, subject: bytes, tag: int, queue: bytes | None = None) -> None:
         """Asks for what is published on a subject: `deliver` events with the tag."""

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from itertools import count
 from typing import Final, Protocol
 
 from services.shared.records.record import record
@@ -108,6 +109,50 @@ def find_transform_fault(*, source: str, destination: str) -> str | None:
     except _Fault as fault:
         return str(fault)
     return None
+
+
+def find_import_fault(*, subject: str, to: str) -> str | None:
+    """The reason why an import of `subject` cannot be called `to`, or None. Every wildcard has to be used, once.
+
+    `to` names the wildcards by number (`numbered`).
+    """
+    fault = find_transform_fault(source=subject, destination=to)
+    if fault is not None:
+        return fault
+    # Requests are mapped from `to` to the subject, where such a token would stand for a wildcard.
+    if any(_is_reference(token) for token in subject.split(".")):
+        return _INVALID_SUBJECT
+    used: list[int] = []
+    for token in to.split("."):
+        called = _find_call(token) if _is_braced(token) else None
+        if called is not None and called[0] is not _WILDCARD:
+            what = "the only mapping function allowed for import transforms is {{Wildcard()}}"
+            return f"invalid mapping destination: {what} in {token}"
+        number = _integer(token[1:]) if token.startswith("$") else None
+        if number is None and called is not None:
+            number = _integer(called[1][0].strip(_ASCII_SPACE))
+        if number is not None:
+            used.append(number)
+    if set(used) != set(range(1, wildcard_count(subject) + 1)):
+        return f"invalid mapping destination: not using all of the token wildcard(s) in {to}"
+    if len(set(used)) < len(used):
+        return f"invalid mapping destination: a token wildcard is used twice in {to}"
+    return None
+
+
+def numbered(pattern: str) -> str:
+    """The pattern with `$1`, `$2` and so on in place of its `*`."""
+    numbers = count(1)
+    return ".".join(f"${next(numbers)}" if token == "*" else token for token in pattern.split("."))
+
+
+def local_pattern(to: str) -> str:
+    """The subjects that an import's `to` stands for: `*` for every wildcard that it names."""
+    return ".".join("*" if _is_reference(token) else token for token in to.split("."))
+
+
+def _is_reference(token: str) -> bool:
+    return _is_braced(token) or (token.startswith("$") and _integer(token[1:]) is not None)
 
 
 def _check_tokens(tokens: list[str]) -> None:

@@ -40,6 +40,8 @@ pub struct Route {
     pub queues: Vec<QueueRoute>,
     /// Frame starts of all targets.
     pub prefixes: Vec<u8>,
+    /// Service imports that take the subject to other accounts, by their place in the account's imports.
+    pub services: Vec<u32>,
 }
 
 impl Route {
@@ -56,11 +58,12 @@ impl Route {
         targets * std::mem::size_of::<Target>()
             + self.queues.len() * std::mem::size_of::<QueueRoute>()
             + self.prefixes.len()
+            + self.services.len() * std::mem::size_of::<u32>()
     }
 
     /// True when nobody receives the subject.
     pub fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.queues.is_empty()
+        self.plain.is_empty() && self.queues.is_empty() && self.services.is_empty()
     }
 }
 

@@ -11,7 +11,15 @@ from services.router.views.accstatz import accstatz
 from services.router.views.healthz import healthz
 from services.router.views.standalone import gatewayz, jsz, leafz, routez
 from services.router.views.subsz import subsz, together
-from services.shared.config.options import MappingDestination, SubjectMapping
+from services.shared.config.options import (
+    AccountOptions,
+    MappingDestination,
+    ServiceExport,
+    ServiceImport,
+    StreamExport,
+    StreamImport,
+    SubjectMapping,
+)
 from services.shared.engine.forwarding import AccountView, Lookups, SubscriptionView, Traffic
 from tests.kit.json_shape import differences
 from tests.kit.recorded_pages import recorded_page
@@ -67,9 +75,15 @@ def test_an_account_looks_as_recorded() -> None:
         ),
         SubjectMapping(source="m.in", destinations=(MappingDestination(subject="m.out"),)),
     )
-    detail = account_detail(VIEW, name="APP", system_account="SYS", updated_ns=NOW, mappings=mappings)
+    options = AccountOptions(
+        name="APP",
+        mappings=mappings,
+        stream_exports=(StreamExport(subject="pub.>"),),
+        service_exports=(ServiceExport(subject="svc.req"),),
+    )
+    detail = account_detail(VIEW, system_account="SYS", updated_ns=NOW, options=options)
     shown = accountz(server_id=SERVER_ID, now_ns=NOW, system_account="SYS", detail=detail)
-    but = ("account_detail.exports?", "account_detail.imports?")
+    but = ("account_detail.imports?",)
     assert differences(shown, recorded_page("accountz-full-APP"), but=but) == []
     assert detail["mappings"] == recorded_page("accountz-full-APP")["account_detail"]["mappings"]
 
@@ -81,9 +95,27 @@ def test_weights_of_destinations_add_up_within_their_cluster() -> None:
         MappingDestination(subject="c", weight=60),
     )
     mappings = (SubjectMapping(source="s", destinations=destinations),)
-    detail = account_detail(VIEW, name="A", system_account="", updated_ns=NOW, mappings=mappings)
+    options = AccountOptions(name="A", mappings=mappings)
+    detail = account_detail(VIEW, system_account="", updated_ns=NOW, options=options)
     weights = {entry["subject"]: entry["weight"] for entry in detail["mappings"]["s"]}
     assert weights == {"a": 50, "b": 40, "c": 100}
+
+
+def test_exports_and_imports_are_shown_with_who_may_and_what_they_are_called() -> None:
+    options = AccountOptions(
+        name="A",
+        service_exports=(ServiceExport(subject="s", accounts=("B",), response_type="Chunked"),),
+        stream_imports=(StreamImport(account="B", subject="p.*.*", to="l.$2.$1"),),
+        service_imports=(ServiceImport(account="B", subject="q", to="r", share=True),),
+    )
+    detail = account_detail(VIEW, system_account="", updated_ns=NOW, options=options)
+    assert detail["exports"] == [
+        {"subject": "s", "type": "service", "response_type": "Chunked", "approved_accounts": ["B"]}
+    ]
+    stream, service = detail["imports"]
+    rest = {"account": "B", "invalid": False, "tracking": False}
+    assert stream == rest | {"subject": "p.*.*", "local_subject": "l.*.*", "type": "stream", "share": False}
+    assert service == rest | {"subject": "q", "to": "r", "local_subject": "r", "type": "service", "share": True}
 
 
 def test_traffic_of_accounts_looks_as_recorded() -> None:

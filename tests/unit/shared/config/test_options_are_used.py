@@ -27,6 +27,13 @@ NOT_ACTING = ("services.shared.config", "services.router.views", "services.super
 """Who reads options only to check or to show them."""
 
 USED_WHILE_READING = {
+    "AccountOptions.stream_exports": "say who may import; an import that is not admitted is refused",
+    "StreamExport.subject": "the same",
+    "StreamExport.accounts": "the same",
+    "StreamExport.account_token_position": "the same",
+    "ServiceExport.subject": "the same",
+    "ServiceExport.accounts": "the same",
+    "ServiceExport.account_token_position": "the same",
     "AuthorizationOptions.permissions": "filled into the users that have none of their own",
     "TlsOptions.certificates_listed": "words the complaint about a certificate",
     "TlsOptions.files_digest": "makes renewed certificates a difference on reload",
