@@ -50,6 +50,10 @@ class Reloader:
         self._desk.replace_rules(rules, self._permits)
         views = [view for view in self._engine.connections() if view.about]
         staying = [view for view in views if self._recheck(view, before=before.directory, after=rules.directory)]
+        # After the connections: what an import may share of them is known by then.
+        install_imports(
+            self._engine, self._numbers, server_name=rules.server_name, before=before.imports, after=rules.imports
+        )
         self._close_surplus(staying, rules.max_connections)
 
     def _recheck(self, view: ConnectionView, *, before: Directory, after: Directory) -> bool:
