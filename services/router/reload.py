@@ -44,9 +44,6 @@ class Reloader:
         before = self._before = self._desk.rules
         for name in rules.directory.accounts:
             self._engine.install_account(self._numbers.number(name), rules.mappings.get(name))
-        install_imports(
-            self._engine, self._numbers, server_name=rules.server_name, before=before.imports, after=rules.imports
-        )
         self._desk.replace_rules(rules, self._permits)
         views = [view for view in self._engine.connections() if view.about]
         staying = [view for view in views if self._recheck(view, before=before.directory, after=rules.directory)]

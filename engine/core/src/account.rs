@@ -42,16 +42,6 @@ pub(crate) struct Imported {
     pub services: Interest,
 }
 
-/// What an account imports, as it is installed.
-#[derive(Debug)]
-pub(crate) struct Imported {
-    pub imports: Arc<Imports>,
-    /// For each stream import its number in the engine, and where it stands among the importers of its exporter.
-    pub streams: Vec<(u32, Place)>,
-    /// Service imports by their local subjects.
-    pub services: Interest,
-}
-
 /// How an account's subjects were looked up so far, and what is remembered of it (reference: operations 6.8).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lookups {
