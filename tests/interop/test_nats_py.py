@@ -215,6 +215,7 @@ async def test_client_reconnects_and_resubscribes_when_the_server_returns(server
             await reconnected.wait()
             await client.publish("py.again", b"still here")
             assert (await subscription.next_msg(timeout=5)).data == b"still here"
+            await client.close()  # before the server: a client that notices its end while it closes raises
         finally:
             await asyncio.to_thread(second.stop)
     finally:
