@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use crate::account::Imported;
 use crate::codec::client::Publish;
-use crate::conn::Kind;
 use crate::engine::Engine;
 use crate::fib::{Interest, Route};
 use crate::imports::{
@@ -346,23 +345,7 @@ impl Engine {
     /// A client answers a request that came from another account. Nobody is told when it was not open any more.
     pub(crate) fn publish_answer(&mut self, slot: u32, p: &Publish<'_>, subject: &[u8], now_ns: u64) {
         let Some(conn) = self.conns.get(slot) else { return };
-        let sizes = String::new();
-        let message = Message {
-            from: slot,
-            from_cid: conn.admission.cid,
-            from_client: conn.kind == Kind::Client,
-            routed: None,
-            echo: conn.admission.wishes.echo,
-            account: conn.admission.account,
-            subject,
-            reply: p.reply,
-            header_bytes: p.header_bytes,
-            sizes: sizes.as_bytes(),
-            body: p.body,
-            tail: &[],
-            borrow_at: None,
-            now_ns,
-        };
+        let message = Message::of(slot, conn, p, subject, now_ns);
         let here =
             Abroad { account: message.account, subject, reply: p.reply, header_bytes: p.header_bytes, body: p.body };
         self.deliver_abroad(&message, &here, None);

@@ -44,6 +44,29 @@ pub(crate) struct Message<'a> {
     pub now_ns: u64,
 }
 
+impl<'a> Message<'a> {
+    /// What a client publishes to `subject`, without the bytes that receivers get as they are.
+    #[inline]
+    pub(crate) fn of(slot: u32, conn: &Conn, p: &Publish<'a>, subject: &'a [u8], now_ns: u64) -> Self {
+        Self {
+            from: slot,
+            from_cid: conn.admission.cid,
+            from_client: conn.kind == Kind::Client,
+            routed: None,
+            echo: conn.admission.wishes.echo,
+            account: conn.admission.account,
+            subject,
+            reply: p.reply,
+            header_bytes: p.header_bytes,
+            sizes: &[],
+            body: p.body,
+            tail: &[],
+            borrow_at: None,
+            now_ns,
+        }
+    }
+}
+
 /// The parts of the engine that delivery changes, apart from the route it follows.
 struct Outlet<'a> {
     conns: &'a mut Slab<Conn>,
@@ -253,20 +276,10 @@ impl Engine {
             }
         };
         let message = Message {
-            from: slot,
-            from_cid: conn.admission.cid,
-            from_client: conn.kind == Kind::Client,
-            routed: None,
-            echo: conn.admission.wishes.echo,
-            account: conn.admission.account,
-            subject,
-            reply: p.reply,
-            header_bytes: p.header_bytes,
             sizes: p.sizes,
-            body: p.body,
             tail,
             borrow_at: p.tail.filter(|t| t.len() >= BORROW_MIN).map(|t| t.as_ptr() as usize - buffer.as_ptr() as usize),
-            now_ns,
+            ..Message::of(slot, conn, p, subject, now_ns)
         };
         let (mut delivered, crosses) = self.deliver(&message, route);
         if crosses {

@@ -161,8 +161,9 @@ impl Run {
     pub(crate) fn collect(&mut self) {
         if self.lending.out > 0 {
             self.put_back(Input::NONE);
-            self.flush_again(Input::NONE);
         }
+        // The last of it may have come back to somebody who waited for something else.
+        self.flush_again(Input::NONE);
     }
 
     /// The output of this connection must be here before anything else can be done with it.
@@ -307,5 +308,51 @@ fn written(result: io::Result<usize>) -> Result<usize, Ended> {
         Ok(count) => Ok(count),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
         Err(error) => Err(Ended { reason: CloseReason::WriteError, detail: error.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use natsfleet_core::conn::Admission;
+    use natsfleet_core::engine::{Engine, Settings};
+
+    use super::*;
+    use crate::forwarder::Shared;
+
+    /// A connection whose output is lent, and its peer. There is no crew: the test is that.
+    fn with_lent_output() -> io::Result<(Run, UnixStream, u32, OutBuf)> {
+        let mut run = Run::new(Engine::new(Settings::default(), 1), Arc::new(Shared::new()?), 0)?;
+        run.engine().install_account(0, None);
+        let (peer, ours) = UnixStream::pair()?;
+        peer.set_nonblocking(true)?;
+        ours.set_nonblocking(true)?;
+        run.adopt(ours.into(), None, Admission { cid: 7, ..Admission::default() }, b"", Vec::new());
+        let slot = run.engine().slot_of(7).unwrap();
+        run.engine().send(slot, b"first");
+        let out = run.engine().lend(slot).unwrap();
+        run.io(slot).unwrap().lent = true;
+        run.lending.out = 1;
+        Ok((run, peer, slot, out))
+    }
+
+    #[test]
+    fn what_came_while_output_was_lent_is_flushed_however_it_comes_back() {
+        let (mut run, mut peer, slot, out) = with_lent_output().unwrap();
+        run.engine().send(slot, b"second");
+        run.flush_all(Input::NONE);
+        let mut buffer = [0; 100];
+        assert!(peer.read(&mut buffer).is_err(), "nothing may overtake what is lent");
+        let fd = run.io(slot).unwrap().raw();
+        let done = Job::Write { slot, fd, out, block: None }.perform(&mut run.gather);
+        run.lending.done.push(done);
+        // As by somebody who waits for input that was read ahead: the last job is back before the loop looks.
+        run.put_back(Input::NONE);
+        run.collect();
+        let count = peer.read(&mut buffer).unwrap();
+        assert_eq!(&buffer[..count], b"firstsecond");
     }
 }

@@ -42,6 +42,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            commands: Mutex::new(Vec::new()),
+            has_commands: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            wake_thread: Wake::new()?,
+            events: Mutex::new(Events::new(WAITING_EVENTS_MAX, WAITING_EVENT_BYTES_MAX)),
+            has_events: AtomicBool::new(false),
+            wake_control: Wake::new()?,
+            next_cid: AtomicU64::new(FIRST_CID),
+        })
+    }
+
     /// A client id that was never used.
     pub(crate) fn next_cid(&self) -> u64 {
         self.next_cid.fetch_add(1, Ordering::Relaxed)
@@ -80,16 +93,7 @@ pub struct Forwarder {
 impl Forwarder {
     /// Starts the thread, and so many others that read and write for it. `seed` must be unpredictable.
     pub fn start(settings: Settings, seed: u64, crew: usize) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            commands: Mutex::new(Vec::new()),
-            has_commands: AtomicBool::new(false),
-            stop: AtomicBool::new(false),
-            wake_thread: Wake::new()?,
-            events: Mutex::new(Events::new(WAITING_EVENTS_MAX, WAITING_EVENT_BYTES_MAX)),
-            has_events: AtomicBool::new(false),
-            wake_control: Wake::new()?,
-            next_cid: AtomicU64::new(FIRST_CID),
-        });
+        let shared = Arc::new(Shared::new()?);
         let mut run = Run::new(Engine::new(settings, seed), Arc::clone(&shared), crew)?;
         let thread =
             std::thread::Builder::new().name("nf-forward".into()).stack_size(STACK_BYTES).spawn(move || {

@@ -37,7 +37,7 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
 
 
 def crew_size(options: Options, *, processors: int) -> int:
-    """Threads that write beside the forwarding thread: what `engine_threads` leaves, by default one where it can run."""
+    """Threads beside the forwarding thread: what `engine_threads` leaves, by default one where it can run."""
     threads = options.fleet.engine_threads or min(processors, DEFAULT_ENGINE_THREADS_MAX)
     return threads - 1
 

@@ -338,7 +338,7 @@ class EngineControl:
 class Forwarding(EngineControl):
     """The engine of one router. Owns the forwarding thread and every socket given to it.
 
-    With `crew` so many threads more write output while the forwarding thread goes on reading (ADR-0011).
+    With `crew` so many threads more read and write for the forwarding thread (ADR-0011).
     """
 
     __slots__ = ()
