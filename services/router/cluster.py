@@ -81,7 +81,7 @@ class EngineCarrier:
             about=b"",
             system=False,
             connect_within_ns=None,
-            route=True,
+            kind="route",
         )
         self._engine.adopt(fd, handover, received=received)
 

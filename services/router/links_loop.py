@@ -38,7 +38,7 @@ def link_handover(cid: int, *, account: int) -> Handover:
         about=b"",
         system=True,
         connect_within_ns=None,
-        link=True,
+        kind="link",
     )
 
 

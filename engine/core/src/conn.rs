@@ -18,6 +18,35 @@ pub enum Kind {
     Link,
     /// Another server of the cluster, which speaks the route protocol.
     Route,
+    /// A leaf node: this server is its hub.
+    LeafBelow,
+    /// The hub that this server is a leaf node of.
+    LeafAbove,
+    /// A server of another cluster that takes messages and tells what it wants.
+    GatewayOut,
+    /// A server of another cluster that sends messages and is told what is wanted here.
+    GatewayIn,
+}
+
+impl Kind {
+    /// The kind that the control plane calls by this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "client" => Self::Client,
+            "link" => Self::Link,
+            "route" => Self::Route,
+            "leaf_below" => Self::LeafBelow,
+            "leaf_above" => Self::LeafAbove,
+            "gateway_out" => Self::GatewayOut,
+            "gateway_in" => Self::GatewayIn,
+            _ => return None,
+        })
+    }
+
+    /// Another server, not a client nor a part of this one.
+    pub(crate) fn is_server(self) -> bool {
+        !matches!(self, Self::Client | Self::Internal | Self::Link)
+    }
 }
 
 /// What a client asked for in CONNECT (reference: wire protocol 1.5).
@@ -80,10 +109,8 @@ pub struct Admission {
     pub client_info: Option<Arc<[Vec<u8>; 3]>>,
     /// True when the account is the system account.
     pub system: bool,
-    /// The other end is a process of this node (`Kind::Link`).
-    pub link: bool,
-    /// The other end is another server of the cluster (`Kind::Route`).
-    pub route: bool,
+    /// What the other end is.
+    pub kind: Kind,
     /// Nothing but CONNECT is accepted, and only within this time (0: without limit). `None` once that is settled.
     pub connect_within_ns: Option<u64>,
     /// A first frame other than CONNECT is put before the control plane instead of being refused.
@@ -110,8 +137,7 @@ impl Default for Admission {
             connect_within_ns: None,
             silent_ok: false,
             open_rule: None,
-            link: false,
-            route: false,
+            kind: Kind::Client,
         }
     }
 }
@@ -192,9 +218,9 @@ pub struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn new(kind: Kind, admission: Admission, seed: u64, now_ns: u64) -> Self {
+    pub(crate) fn new(admission: Admission, seed: u64, now_ns: u64) -> Self {
         Self {
-            kind,
+            kind: admission.kind,
             admission,
             out: OutBuf::default(),
             subs: BytesMap::with_hasher(seeded(seed)),

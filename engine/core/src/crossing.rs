@@ -17,7 +17,7 @@ use crate::imports::{
     push_request_info, with_request_info, Answers, Imports, RequestInfo, Response, Responses, Ticket,
 };
 use crate::mapping::Mapped;
-use crate::publish::{push_tail, Message};
+use crate::message::{push_tail, Message};
 use crate::slab::Slab;
 use crate::subject;
 

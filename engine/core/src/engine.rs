@@ -23,8 +23,8 @@ use crate::event::{Event, Events};
 use crate::hash::Rng;
 use crate::mapping::Mappings;
 use crate::msgtrace::Tracing;
+use crate::outlet::LINK_PENDING_MAX;
 use crate::permit::Permit;
-use crate::publish::LINK_PENDING_MAX;
 use crate::slab::Slab;
 
 /// New output that one receiver, or all together, may collect before the drive is asked to flush in the middle of an
@@ -176,7 +176,7 @@ impl Engine {
     /// An engine without accounts or connections. `seed` must be unpredictable outside of simulations.
     pub fn new(settings: Settings, seed: u64) -> Self {
         let mut conns = Slab::default();
-        let internal = conns.insert(Conn::new(Kind::Internal, Self::internal_admission(), seed, 0));
+        let internal = conns.insert(Conn::new(Self::internal_admission(), seed, 0));
         Self {
             settings,
             accounts: Vec::new(),
@@ -206,7 +206,7 @@ impl Engine {
 
     fn internal_admission() -> Admission {
         let wishes = Wishes { verbose: false, pedantic: false, echo: false, headers: true, no_responders: false };
-        Admission { wishes, system: true, ..Admission::default() }
+        Admission { wishes, system: true, kind: Kind::Internal, ..Admission::default() }
     }
 
     /// Makes sure that accounts up to number `account` exist, and replaces its mappings.
@@ -234,12 +234,8 @@ impl Engine {
     /// Takes a connection on. Its account must be installed.
     pub fn open(&mut self, admission: Admission, now_ns: u64) -> u32 {
         let cid = admission.cid;
-        let kind = match &admission {
-            Admission { route: true, .. } => Kind::Route,
-            Admission { link: true, .. } => Kind::Link,
-            _ => Kind::Client,
-        };
-        let slot = self.conns.insert(Conn::new(kind, admission, self.seed ^ cid, now_ns));
+        let kind = admission.kind;
+        let slot = self.conns.insert(Conn::new(admission, self.seed ^ cid, now_ns));
         self.by_cid.insert(cid, slot);
         if kind == Kind::Client {
             self.totals.conns += 1;
@@ -313,7 +309,7 @@ impl Engine {
     /// `base` is where `input` starts within the buffer that flushes will be given, so that large payloads can be
     /// borrowed from it.
     pub fn feed(&mut self, slot: u32, buffer: &[u8], base: usize, now_ns: u64) -> Fed {
-        if self.conns.get(slot).is_some_and(|conn| conn.kind == Kind::Route) {
+        if self.conns.get(slot).is_some_and(|conn| conn.kind.is_server()) {
             return self.feed_route(slot, buffer, base, now_ns);
         }
         let mut at = base;
@@ -664,8 +660,8 @@ impl Engine {
 /// Bytes that may wait for a connection.
 pub(crate) fn pending_max(kind: Kind, settings: &Settings) -> usize {
     match kind {
-        Kind::Link | Kind::Route => LINK_PENDING_MAX.max(settings.pending_max),
         Kind::Client | Kind::Internal => settings.pending_max,
+        _ => LINK_PENDING_MAX.max(settings.pending_max),
     }
 }
 

@@ -3,11 +3,13 @@
 //! Its interest stands in the accounts' tables like subscriptions, owned by the connection, so that it goes with it.
 
 use crate::codec::client::Limits;
-use crate::codec::route::{next_frame, Frame, Next};
+use crate::codec::route::{next_frame, Frame, Next, Routed};
 use crate::conn::Sub;
 use crate::engine::{Engine, Fed};
 use crate::errors::{self, CloseReason};
 use crate::event::Event;
+use crate::message::{push_tail, Message};
+use crate::outbuf::BORROW_MIN;
 use crate::subject;
 
 /// Control lines between servers may be so much longer than those of clients (reference: 0.2).
@@ -96,6 +98,51 @@ impl Engine {
         if let Some(slot) = self.slot_of(cid) {
             self.send(slot, line);
             self.settle_command();
+        }
+    }
+
+    /// A message of another server goes to those who are here.
+    pub(crate) fn publish_routed(&mut self, slot: u32, p: &Routed<'_>, buffer: &[u8], now_ns: u64) {
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        let (bytes, from_cid, from_kind) = (p.body.len() as u64, conn.admission.cid, conn.kind);
+        conn.traffic.in_msgs += 1;
+        conn.traffic.in_bytes += bytes;
+        for traffic in [&mut self.totals.traffic, &mut self.totals.routed] {
+            traffic.in_msgs += 1;
+            traffic.in_bytes += bytes;
+        }
+        let Some(&account) = self.account_names.get(p.account) else { return };
+        let Some(entry) = self.accounts.get_mut(account as usize) else { return };
+        entry.traffic.in_msgs += 1;
+        entry.traffic.in_bytes += bytes;
+        if !subject::has_no_empty_token(p.subject) {
+            return;
+        }
+        let route = self.route_for(account, p.subject);
+        let mut scratch = Vec::new();
+        let tail = p.tail.unwrap_or_else(|| {
+            push_tail(&mut scratch, p.reply, p.sizes, p.body);
+            &scratch
+        });
+        let message = Message {
+            from: slot,
+            from_cid,
+            from_kind,
+            named: Some(p.queues),
+            echo: false,
+            account,
+            subject: p.subject,
+            reply: p.reply,
+            header_bytes: p.header_bytes,
+            sizes: p.sizes,
+            body: p.body,
+            tail,
+            borrow_at: p.tail.filter(|t| t.len() >= BORROW_MIN).map(|t| t.as_ptr() as usize - buffer.as_ptr() as usize),
+            now_ns,
+        };
+        self.deliver(&message, route);
+        if p.subject.first() == Some(&b'_') && self.crossings.responses.is_reply(account, p.subject) {
+            self.answer(&message);
         }
     }
 

@@ -119,7 +119,7 @@ impl Engine {
         match self.conns.get(slot).map(|conn| conn.kind) {
             Some(Kind::Client) => true,
             Some(Kind::Internal) => self.accounts.get(account as usize).is_some_and(|account| account.system),
-            Some(Kind::Link | Kind::Route) | None => false,
+            _ => false,
         }
     }
 

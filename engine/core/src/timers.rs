@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 
-use crate::conn::Kind;
 use crate::engine::Engine;
 use crate::errors::{self, CloseReason};
 
@@ -98,7 +97,7 @@ impl Engine {
         let active = conn.last_in_ns != conn.opened_ns && now_ns.saturating_sub(conn.last_in_ns) < interval;
         let rtt_known = conn.rtt_at_ns != 0 && now_ns.saturating_sub(conn.rtt_at_ns) < RTT_AGE_MAX_NS;
         // Between servers silence must be noticed even where one direction still works.
-        let spared = active && conn.kind != Kind::Route;
+        let spared = active && !conn.kind.is_server();
         if spared && rtt_known && conn.pings_out == 0 {
             return;
         }

@@ -1,6 +1,6 @@
 //! Two engines with a route between them: interest settles, and each message arrives as if all were in one.
 
-use natsfleet_core::conn::{Admission, Wishes};
+use natsfleet_core::conn::{Admission, Kind, Wishes};
 use natsfleet_core::engine::{Engine, Settings};
 use proptest::prelude::*;
 
@@ -12,9 +12,9 @@ struct Server {
     route: u32,
 }
 
-fn admission(cid: u64, route: bool) -> Admission {
+fn admission(cid: u64, kind: Kind) -> Admission {
     let wishes = Wishes { verbose: false, pedantic: false, echo: true, headers: true, no_responders: false };
-    Admission { cid, wishes, route, payload_max: 1 << 20, ..Admission::default() }
+    Admission { cid, wishes, kind, payload_max: 1 << 20, ..Admission::default() }
 }
 
 impl Server {
@@ -22,7 +22,7 @@ impl Server {
         let mut engine = Engine::new(Settings { routes: true, ..Settings::default() }, seed);
         engine.install_account(0, None);
         engine.name_account(0, b"A", false);
-        let clients = (1..=CLIENTS as u64).map(|cid| engine.open(admission(cid, false), 1)).collect();
+        let clients = (1..=CLIENTS as u64).map(|cid| engine.open(admission(cid, Kind::Client), 1)).collect();
         Self { engine, clients, route: u32::MAX }
     }
 
@@ -53,7 +53,7 @@ impl Pair {
 
     fn join(&mut self) {
         for server in &mut self.servers {
-            server.route = server.engine.open(admission(99, true), 1);
+            server.route = server.engine.open(admission(99, Kind::Route), 1);
         }
         for side in 0..2 {
             self.pump(side, &[]);

@@ -3,7 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use natsfleet_core::conn::{Admission, OpenRule, Wishes};
+use natsfleet_core::conn::{Admission, Kind, OpenRule, Wishes};
 use natsfleet_core::engine::Settings;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::ws::WsOptions;
@@ -73,6 +73,19 @@ impl From<Limits> for Settings {
     }
 }
 
+/// What the other end of a connection is, by name.
+struct KindName(Kind);
+
+impl<'py> FromPyObject<'_, 'py> for KindName {
+    type Error = PyErr;
+
+    fn extract(name: pyo3::Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let name = name.extract::<&str>()?;
+        let kind = Kind::from_name(name);
+        kind.map(Self).ok_or_else(|| PyValueError::new_err(format!("no kind of connection is called {name:?}")))
+    }
+}
+
 /// What admission decided, as a mapping from Python.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -92,8 +105,7 @@ pub(crate) struct Decided {
     about: Vec<u8>,
     client_info: Option<ClientInfo>,
     system: bool,
-    link: bool,
-    route: bool,
+    kind: KindName,
     connect_within_ns: Option<u64>,
     silent_ok: bool,
     open_rule: Option<OpenRuleParts>,
@@ -137,8 +149,7 @@ impl From<Decided> for Admission {
             about: d.about.into(),
             client_info: client_info(d.client_info),
             system: d.system,
-            link: d.link,
-            route: d.route,
+            kind: d.kind.0,
             connect_within_ns: d.connect_within_ns,
             silent_ok: d.silent_ok,
             open_rule: d.open_rule.map(|rule| Arc::new(rule.into())),

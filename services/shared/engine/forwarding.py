@@ -7,7 +7,7 @@ return at once; those wait for the end of the forwarding thread's current batch,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from services.shared.config.options import SubjectMapping
 from services.shared.engine import _native
@@ -20,6 +20,7 @@ Mappings: TypeAlias = _native.Mappings
 Imports: TypeAlias = _native.Imports
 TlsSession: TypeAlias = _native.TlsSession
 Event: TypeAlias = tuple[Any, ...]
+ConnectionKind: TypeAlias = Literal["client", "link", "route", "leaf_below", "leaf_above", "gateway_out", "gateway_in"]
 
 
 @record
@@ -52,8 +53,8 @@ class Handover:
     `connect_within_ns` of None means that the connection is admitted; otherwise nothing but CONNECT is accepted, within
     that time (0: without limit); with `silent_ok` another first frame becomes a `connect` event with empty arguments.
     `client_info` is what services of other accounts may know (`services/router/client_info.py`), None where none may.
-    `link` is for the other processes of this node, which are neither counted nor shown; `route` for other servers of the
-    cluster, whose handshake is over.
+    `kind` is what the other end is (`Kind` in `engine/core/src/conn.rs`): a `client`; a `link` is another process of this
+    node, which is neither counted nor shown; a `route` another server of the cluster, whose handshake is over.
     """
 
     cid: int
@@ -74,8 +75,7 @@ class Handover:
     client_info: tuple[bytes, bytes, bytes] | None = None
     silent_ok: bool = False
     open_rule: OpenRule | None = None
-    link: bool = False
-    route: bool = False
+    kind: ConnectionKind = "client"
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""

@@ -3,6 +3,7 @@
 //! A change of a literal subject forgets that subject's route only; a change of a wildcard forgets all. `stamp` lets
 //! a connection keep the number of a route and see cheaply whether it still holds.
 
+use crate::conn::Kind;
 use crate::hash::{seeded, BytesMap};
 use crate::slab::Slab;
 
@@ -27,6 +28,8 @@ pub struct Target {
 pub struct Peer {
     /// Connection to it.
     pub conn: u32,
+    /// What it is.
+    pub kind: Kind,
     /// It wants the subject outside of queue groups.
     pub plain: bool,
     /// The ready-made start of its frame (`RMSG account subject `), in `Route::prefixes`.
