@@ -16,7 +16,7 @@ from services.router.rib.imports import imports_by_account
 from services.router.websocket.urls import info_endpoint
 from services.shared.config.options import ClusterOptions, Options, TlsOptions
 from services.shared.engine.forwarding import Mappings, compile_mappings
-from services.shared.member.cluster_face import STANDALONE, Face
+from services.shared.member.cluster_face import STANDALONE, Face, shown_cluster
 from services.shared.runtime.listeners import WILDCARDS
 from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
@@ -96,7 +96,7 @@ def cluster_name(cluster: ClusterOptions, identity: Identity) -> str:
 
 def first_face(options: Options, identity: Identity) -> Face:
     """What clients are told before another server was heard of."""
-    cluster = clustered(options)
+    cluster = shown_cluster(options)
     return STANDALONE if cluster is None else Face(name=cluster_name(cluster, identity))
 
 

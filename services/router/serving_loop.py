@@ -28,7 +28,7 @@ from services.router.rib.limits import engine_limits
 from services.router.rules import clustered, first_face
 from services.router.tracer import Tracer
 from services.shared.config.options import Options
-from services.shared.member.cluster_face import Face
+from services.shared.member.cluster_face import Face, shown_cluster
 from services.shared.member.server_info import server_info
 from services.shared.records.record import replace
 from services.shared.runtime.control import ControlChannel, Failed, Finished, LameDuck, Ready, Reload, Stop
@@ -168,6 +168,8 @@ class Serving:
 
     def _cluster_changed(self, face: Face) -> None:
         """Tells clients what changed in the cluster, those who come and those who are there."""
+        if shown_cluster(self.options) is None:
+            return
         renamed = face.name != self.face.name
         self._show(face)
         if renamed:
@@ -183,6 +185,8 @@ class Serving:
                     self.engine.announce([view.cid], info)
 
     def _show(self, face: Face) -> None:
+        if shown_cluster(self.options) is None:
+            return
         self.face = face
         rules = self.desk.rules
         self.desk.rules = replace(rules, templates=self.templates(self.options, rules.directory, face))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from services.shared.config.options import Options
@@ -72,14 +72,16 @@ def run_node(launch: Launch) -> int:
         log.write("FTL", str(error))
         log.close()
         return EXIT_FAILED
-    identity = _make_identity(options)
+    identities = _make_identities(options, node.plan.roles)
+    identity = identities[node.plan.roles[0].name]
     forked = {role: launch.ahead.get(role.name) or fork(role) for role in node.plan.roles}
     _end_unwanted(launch.ahead, wanted=forked.values())
 
     # From here on the roles have what they wait for; the rest is loaded beside them.
     running = {role.name: RoleProcess(role, process, incarnation=0) for role, process in forked.items()}
     for process in running.values():
-        process.start(node.role_plan(process.spec, options=options, identity=identity, incarnation=0))
+        own = identities[process.spec.name]
+        process.start(node.role_plan(process.spec, options=options, identity=own, incarnation=0))
     from services.supervisor.announcements import Announcements
     from services.supervisor.banner import monitor_lines
     from services.supervisor.children_loop import ChildrenLoop
@@ -88,7 +90,7 @@ def run_node(launch: Launch) -> int:
     announcements = Announcements(node, log, _open_run_dir(options, log))
     loop = ChildrenLoop(
         node,
-        identity=identity,
+        identities=identities,
         running=running,
         log=log,
         announcements=announcements,
@@ -121,6 +123,19 @@ def _make_identity(options: Options) -> Identity:
     from services.shared.runtime.node_identity import make_identity  # loads a library for the keys: 4 ms
 
     return make_identity(server_name=options.server_name)
+
+
+def _make_identities(options: Options, roles: Sequence[RoleSpec]) -> dict[str, Identity]:
+    """By role. The first router's is that of the node, which the other roles share; further routers have their own."""
+    identity = _make_identity(options)
+    identities = {role.name: identity for role in roles}
+    for role in roles:
+        if role.number > 1:
+            from services.shared.runtime.node_identity import make_identity
+            from services.supervisor.fellows import name_of
+
+            identities[role.name] = make_identity(server_name=name_of(options.server_name, role.number))
+    return identities
 
 
 def _log_start(log: LogWriter, options: Options, *, identity: Identity) -> None:

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from services.shared.runtime.control import (
@@ -56,14 +57,14 @@ class ChildrenLoop:
         self,
         node: Node,
         *,
-        identity: Identity,
+        identities: Mapping[str, Identity],
         running: dict[str, RoleProcess],
         log: LogWriter,
         announcements: Announcements,
         reloader: Reloader,
     ) -> None:
         self._node = node
-        self._identity = identity
+        self._identities = identities
         self._running = running
         self._log = log
         self._announcements = announcements
@@ -188,9 +189,10 @@ class ChildrenLoop:
         for line in reloaded.lines:
             self._log.write("INF", line)
         self._announcements.follow_reload(reloaded.options)
-        order = ReloadOrder(options=reloaded.options, loaded_at_ns=time.time_ns())
+        loaded_at_ns = time.time_ns()
         for process in self._running.values():
-            process.send(order)
+            options = self._node.options_for(process.spec, reloaded.options)
+            process.send(ReloadOrder(options=options, loaded_at_ns=loaded_at_ns))
         return ""
 
     def _enter_lame_duck(self) -> None:
@@ -270,11 +272,7 @@ class ChildrenLoop:
     def _on_ready(self, process: RoleProcess, record: Ready) -> None:
         name = process.spec.name
         process.ready_since_ns = time.monotonic_ns()
-        ports = {
-            listener: self._node.listeners[listener].port
-            for listener in process.spec.listeners
-            if listener in self._node.listeners
-        }
+        ports = self._node.ports_of(process.spec)
         self._announcements.role_ready(name, pid=process.pid, ports={**ports, **record.ports}, since=_now())
         if process.incarnation > 0:
             self._log.write("INF", f"Role {name} serves again (pid {process.pid})")
@@ -352,7 +350,9 @@ class ChildrenLoop:
         process = RoleProcess(spec, fork(spec), incarnation=self._incarnations[name])
         self._running[name] = process
         options, incarnation = self._reloader.options, process.incarnation
-        process.start(self._node.role_plan(spec, options=options, identity=self._identity, incarnation=incarnation))
+        process.start(
+            self._node.role_plan(spec, options=options, identity=self._identities[name], incarnation=incarnation)
+        )
 
 
 def _now() -> str:

@@ -6,14 +6,22 @@ The first thing that fails ends the start, with the text that nats-server logs (
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from services.shared.config.options import Options
 from services.shared.runtime.commit import own_commit
 from services.shared.runtime.link_passing import make_rendezvous
 from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
+from services.shared.runtime.role_plan import CLUSTER_LISTENER
 from services.supervisor.node import Node, OpenListener
-from services.supervisor.plan import ListenerSpec, PlanError, plan_node
+from services.supervisor.plan import ListenerSpec, NodePlan, PlanError, plan_node
 from services.supervisor.roles import LINKS_FROM, LINKS_TO, RoleSpec
+
+if TYPE_CHECKING:
+    from services.supervisor.fellows import Fellowship
+
+SECRET_BYTES: Final = 32
 
 
 class StartError(Exception):
@@ -35,9 +43,13 @@ def open_node(
         plan = plan_node(options, roles=roles)
     except PlanError as error:
         raise StartError(str(error)) from error
+    listeners = {listener.name: _open_listener(listener) for listener in plan.listeners}
+    own, fellowship = _fellows(plan, options, listeners=listeners)
     return Node(
         plan=plan,
-        listeners={listener.name: _open_listener(listener) for listener in plan.listeners},
+        listeners=listeners,
+        own_listeners=own,
+        fellowship=fellowship,
         rendezvous=dict(zip((LINKS_TO, LINKS_FROM), make_rendezvous(), strict=True)) if plan.has_links else {},
         program=program,
         argv=argv,
@@ -47,6 +59,28 @@ def open_node(
     )
 
 
+def _fellows(
+    plan: NodePlan, options: Options, *, listeners: Mapping[str, OpenListener]
+) -> tuple[dict[str, dict[str, OpenListener]], Fellowship | None]:
+    """What several routers of one node have of their own: listeners by role, and how they find each other."""
+    if options.fleet.routers == 1:
+        return {}, None
+    # Loaded only where there are several.
+    from services.supervisor.fellows import Fellowship, own_listeners, reachable
+
+    ports = {name: listener.port for name, listener in listeners.items()}
+    own: dict[str, dict[str, OpenListener]] = {}
+    addresses = {}
+    for role in plan.roles:
+        if role.number == 0:
+            continue
+        specs = own_listeners(role, options, open_ports=ports)
+        own[role.name] = {spec.name: _open(spec, port=spec.port, shared=spec.shared) for spec in specs}
+        route = (own[role.name] if CLUSTER_LISTENER in own[role.name] else listeners)[CLUSTER_LISTENER]
+        addresses[role.name] = reachable(route.bound_host, route.port)
+    return own, Fellowship(addresses=addresses, secret=os.urandom(SECRET_BYTES).hex())
+
+
 def write_pid_file(path: str) -> None:
     """Writes this process's decimal pid without a newline (operations 3.4). Raises OSError."""
     with open(path, "w", encoding="ascii") as file:
@@ -54,8 +88,18 @@ def write_pid_file(path: str) -> None:
 
 
 def _open_listener(spec: ListenerSpec) -> OpenListener:
+    port = spec.port
+    if spec.shared:
+        # Sockets that share a port do not notice another program's that do: so the port has to be free first.
+        probe = _open(spec, port=port, shared=False)
+        os.close(probe.fd)
+        port = probe.port
+    return _open(spec, port=port, shared=spec.shared)
+
+
+def _open(spec: ListenerSpec, *, port: int, shared: bool) -> OpenListener:
     try:
-        opened = open_listener(name=spec.name, host=spec.host, port=spec.port)
+        opened = open_listener(name=spec.name, host=spec.host, port=port, shared=shared)
     except ListenError as error:
         raise StartError(spec.failure(str(error))) from error
     return OpenListener(

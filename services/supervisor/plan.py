@@ -27,12 +27,16 @@ class PlanError(Exception):
 
 @record
 class ListenerSpec:
-    """An address to listen on before anything starts. `port` -1 picks a free one."""
+    """An address to listen on before anything starts. `port` -1 picks a free one.
+
+    `shared`: several routers of the node have a socket each there.
+    """
 
     name: str
     host: str
     port: int
     scheme: str
+    shared: bool = False
 
     def failure(self, reason: str) -> str:
         """The `[FTL]` text when it can't be listened on (operations 4.1)."""
@@ -65,12 +69,25 @@ def plan_node(options: Options, *, roles: tuple[RoleSpec, ...] = ROLES) -> NodeP
     """The plan of a node with these roles to choose from. Raises PlanError."""
     wanted = _listeners(options)
     names = {listener.name for listener in wanted}
-    started = tuple(role for role in roles if not role.needs or role.needs in names)
+    started = tuple(
+        each for role in roles if not role.needs or role.needs in names for each in _copies(role, options.fleet.routers)
+    )
     if not started:
         wanting = ", ".join(f"{role.name} (needs a {role.needs} port)" for role in roles)
         raise PlanError(f"Nothing to run: {wanting}")
     served = {name for role in started for name in role.listeners}
     return NodePlan(roles=started, listeners=tuple(listener for listener in wanted if listener.name in served))
+
+
+def _copies(role: RoleSpec, routers: int) -> tuple[RoleSpec, ...]:
+    """A role as it is; a router as often as wanted. The first takes the links of the node's other roles."""
+    if role.number == 0:
+        return (role,)
+    more = (
+        replace(role, name=f"{role.name}-{number}", comm=f"{role.comm}-{number}", link="", number=number)
+        for number in range(2, routers + 1)
+    )
+    return (role, *more)
 
 
 def options_for_up(options: Options) -> Options:
@@ -99,10 +116,17 @@ def _listeners(options: Options) -> list[ListenerSpec]:
     websocket = options.websocket
     if websocket is not None and websocket.port != 0:
         scheme = "ws" if websocket.tls is None else "wss"
-        listeners.append(ListenerSpec(name=WEBSOCKET_LISTENER, host=websocket.host, port=websocket.port, scheme=scheme))
+        shared = options.fleet.routers > 1
+        listeners.append(
+            ListenerSpec(
+                name=WEBSOCKET_LISTENER, host=websocket.host, port=websocket.port, scheme=scheme, shared=shared
+            )
+        )
     cluster = options.cluster
     if cluster is not None and cluster.port != 0:
         listeners.append(ListenerSpec(name=CLUSTER_LISTENER, host=cluster.host, port=cluster.port, scheme="nats"))
     scheme = "nats" if options.tls is None else "tls"
-    listeners.append(ListenerSpec(name=NATS_LISTENER, host=options.host, port=options.port, scheme=scheme))
+    shared = options.fleet.routers > 1
+    nats = ListenerSpec(name=NATS_LISTENER, host=options.host, port=options.port, scheme=scheme, shared=shared)
+    listeners.append(nats)
     return listeners

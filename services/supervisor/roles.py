@@ -21,7 +21,8 @@ class RoleSpec:
     `module` has `run(plan) -> int`. An `essential` role decides about the node: it is ready when all of these are, and
     a lame duck node ends when they have finished. `link` says which end of the node's rendezvous for links it gets
     (`shared.runtime.link_passing`): it makes them (`from`) or takes them (`to`).
-    Roles of a lower `stop_stage` are gone before the next are asked.
+    Roles of a lower `stop_stage` are gone before the next are asked. `number` counts the routers of a node from 1 and is 0
+    for all others.
     """
 
     name: str
@@ -33,6 +34,7 @@ class RoleSpec:
     essential: bool = False
     stop_stage: int = 0
     stop_grace_ns: int = 5_000_000_000
+    number: int = 0
 
 
 ROLES: Final = (
@@ -44,6 +46,7 @@ ROLES: Final = (
         link=LINKS_TO,
         essential=True,
         stop_stage=1,
+        number=1,
     ),
     RoleSpec(
         name="monitor",

@@ -15,9 +15,9 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
     """Limits from the options. `memory_bytes` is the machine's memory: a quarter of it may be held for slow readers.
 
     The bound is for all that slow readers cost. A fifth of it is left for what comes with their buffers: gaps between
-    them, copies on their way, records of who was cut.
+    them, copies on their way, records of who was cut. Several routers of a node share it.
     """
-    pending_total = options.fleet.pending_bytes_max or memory_bytes // 4
+    pending_total = (options.fleet.pending_bytes_max or memory_bytes // 4) // options.fleet.routers
     return {
         "control_line_max": options.max_control_line_bytes,
         "pending_max": options.max_pending_bytes,
@@ -38,8 +38,8 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
 
 def crew_size(options: Options, *, processors: int) -> int:
     """Threads beside the forwarding thread: what `engine_threads` leaves, by default one where it can run."""
-    threads = options.fleet.engine_threads or min(processors, DEFAULT_ENGINE_THREADS_MAX)
-    return threads - 1
+    threads = options.fleet.engine_threads or min(processors // options.fleet.routers, DEFAULT_ENGINE_THREADS_MAX)
+    return max(threads, 1) - 1
 
 
 def payload_limit(limit: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from services.router.admission.directory import AUTH_TIMEOUT_NS, TLS_GRACE_NS
 from services.shared.config.options import Options, WebsocketOptions
 from services.shared.config.route_urls import parse_route_url
+from services.shared.member.cluster_face import shown_cluster
 from services.shared.member.server_info import FEATURE_FLAGS
 from services.shared.records.record import record
 from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER, Identity
@@ -130,8 +131,8 @@ def _parts(standing: Standing) -> dict[str, Any]:
 
 
 def _cluster(standing: Standing) -> dict[str, Any]:
-    cluster = standing.options.cluster
-    if cluster is None or not cluster.port:
+    cluster = shown_cluster(standing.options)
+    if cluster is None:
         return {}
     shown = {
         "name": cluster.name,

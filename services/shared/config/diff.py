@@ -137,6 +137,7 @@ _FIXED: Final[tuple[tuple[str, Callable[[Options], str]], ...]] = (
     ("MaxClosedClients", lambda options: str(options.max_closed_clients)),
     ("LameDuckDuration", lambda options: format_duration(options.lame_duck_duration_ns)),
     ("LameDuckGracePeriod", lambda options: format_duration(options.lame_duck_grace_ns)),
+    ("fleet routers", lambda options: str(options.fleet.routers)),
     ("fleet pending_bytes_max", lambda options: str(options.fleet.pending_bytes_max)),
     ("fleet engine_threads", lambda options: str(options.fleet.engine_threads)),
     ("fleet data_dir", lambda options: options.fleet.data_dir),

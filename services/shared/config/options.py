@@ -195,7 +195,10 @@ class WebsocketOptions:
 
 @record
 class ClusterOptions:
-    """The `cluster` block. `port` 0 means that there is no cluster; `auth_timeout_ns` of None is the default."""
+    """The `cluster` block. `port` 0 means that there is no cluster; `auth_timeout_ns` of None is the default.
+
+    `hidden`: the node made it for its own routers; neither clients nor views are told of it.
+    """
 
     name: str = ""
     host: str = "0.0.0.0"
@@ -207,6 +210,7 @@ class ClusterOptions:
     auth_timeout_ns: int | None = None
     routes: tuple[str, ...] = field(default=(), repr=False)
     connect_retries: int = 0
+    hidden: bool = False
 
 
 @record
@@ -231,6 +235,8 @@ class LogOptions:
 class FleetOptions:
     """natsfleet's own block, `fleet { ... }`."""
 
+    routers: int = 1
+    """Router processes of the node, which take clients at the same address and are members of one cluster."""
     pending_bytes_max: int = 0
     """Bound on all outbound buffers together; 0 picks a quarter of the machine's memory."""
     engine_threads: int = 0

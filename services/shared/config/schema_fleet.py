@@ -16,6 +16,7 @@ from services.shared.config.reading import (
 )
 
 ENGINE_THREADS_MAX: Final = 64
+ROUTERS_MAX: Final = 64
 
 
 def fleet(entry: Entry) -> FleetOptions:
@@ -39,7 +40,15 @@ def _engine_threads(entry: Entry) -> int:
     return count
 
 
+def _routers(entry: Entry) -> int:
+    count = integer(entry)
+    if not 1 <= count <= ROUTERS_MAX:
+        raise entry.problem(f"routers wants 1 to {ROUTERS_MAX}, got {count}")
+    return count
+
+
 _RULES: Final = table(
+    ("routers", "routers", _routers),
     ("pending_bytes_max", "pending_bytes_max", _pending_bytes_max),
     ("engine_threads", "engine_threads", _engine_threads),
     ("data_dir", "data_dir", string),

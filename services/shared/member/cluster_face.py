@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.shared.config.options import ClusterOptions, Options
 from services.shared.records.record import record
 
 
@@ -22,3 +23,9 @@ class Face:
 
 STANDALONE: Final = Face(name="")
 """What clients are told of a cluster where there is none."""
+
+
+def shown_cluster(options: Options) -> ClusterOptions | None:
+    """The cluster that the configuration asks for; not the one that a node makes for its own routers."""
+    cluster = options.cluster
+    return cluster if cluster is not None and cluster.port != 0 and not cluster.hidden else None

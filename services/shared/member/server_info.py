@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.shared.config.options import Options
+from services.shared.member.cluster_face import shown_cluster
 from services.shared.records.record import record
 from services.shared.runtime.role_plan import Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE
@@ -51,11 +52,12 @@ class ServerInfo:
 
 def server_info(options: Options, identity: Identity) -> ServerInfo:
     """What the options and the identity make of a server."""
+    cluster = shown_cluster(options)
     return ServerInfo(
         name=identity.server_name or identity.server_id,
         host=options.host,
         id=identity.server_id,
-        cluster=options.cluster.name if options.cluster is not None and options.cluster.port else "",
+        cluster=cluster.name if cluster is not None else "",
         tags=options.server_tags,
         metadata=options.server_metadata,
     )

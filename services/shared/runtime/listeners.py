@@ -45,13 +45,16 @@ def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
-def open_listener(*, name: str, host: str, port: int) -> Listener:
-    """Opens a listening socket; port -1 picks a free one. Raises ListenError."""
+def open_listener(*, name: str, host: str, port: int, shared: bool = False) -> Listener:
+    """Opens a listening socket; port -1 picks a free one. Raises ListenError.
+
+    With `shared`, sockets opened later with the same port get a part of its connections each (SO_REUSEPORT).
+    """
     wanted = max(port, 0)
     last: ListenError | None = None
     for family, address in _candidates(host, wanted):
         try:
-            return _open(name=name, host=host, wanted=wanted, family=family, address=address)
+            return _open(name=name, host=host, wanted=wanted, family=family, address=address, shared=shared)
         except _FamilyUnusableError as error:
             last = error
     raise last or ListenError(f"listen tcp: lookup {host}: no such host")
@@ -61,13 +64,15 @@ class _FamilyUnusableError(ListenError):
     """This machine does not speak the address family; another may do."""
 
 
-def _open(*, name: str, host: str, wanted: int, family: socket.AddressFamily, address: str) -> Listener:
+def _open(*, name: str, host: str, wanted: int, family: socket.AddressFamily, address: str, shared: bool) -> Listener:
     try:
         opened = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise _FamilyUnusableError(f"listen tcp {join_host_port(host, wanted)}: socket: {_reason(error)}") from error
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host not in WILDCARDS))
         _listen(opened, address, wanted)

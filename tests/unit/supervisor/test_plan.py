@@ -75,3 +75,11 @@ def test_up_monitors_and_keeps_data_unless_told_otherwise() -> None:
     assert options_for_up(Options()) == Options(http_port=8222, fleet=FleetOptions(data_dir="data"))
     given = Options(https_port=1, fleet=FleetOptions(data_dir="x"))
     assert options_for_up(given) == given
+
+
+def test_a_node_of_several_routers_has_so_many_rows() -> None:
+    plan = plan_node(Options(http_port=1, fleet=FleetOptions(routers=3)))
+    assert [role.name for role in plan.roles] == ["router", "router-2", "router-3", "monitor"]
+    assert [role.comm for role in plan.roles[:3]] == ["nf-router", "nf-router-2", "nf-router-3"]
+    assert [bool(role.link) for role in plan.roles[:3]] == [True, False, False]
+    assert {listener.name: listener.shared for listener in plan.listeners} == {"monitoring": False, "nats": True}
