@@ -20,6 +20,7 @@ from services.router.reception import Reception
 from services.router.rules import engine_greets
 from services.shared.config.options import Options
 from services.shared.engine.forwarding import Forwarding
+from services.shared.runtime.listeners import start_listening
 from services.shared.telemetry.log import Logger
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ class Doors:
         self._accepting: list[trio.CancelScope] = []
         self._greeting: list[Listener] = []
 
-    def open(self, options: Options) -> None:
-        """Accepts connections the way the options ask for; raises ValueError for a TLS block that cannot be used."""
-        self.change(self.prepare(options))
+    def listen(self) -> None:
+        """Lets connections come, on sockets that were opened to listen late too. Raises OSError."""
+        for fd in self._sockets.values():
+            start_listening(fd)
 
     def prepare(self, options: Options) -> Porters:
         """Reads what the listeners need, certificates too; raises ValueError and changes nothing if that fails."""

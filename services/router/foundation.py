@@ -19,7 +19,7 @@ from services.router.rib.accounts import AccountNumbers
 from services.router.rib.imports import install_imports
 from services.router.rib.limits import crew_size, engine_limits
 from services.router.rib.permits import PermitBook
-from services.router.rules import clustered, compile_rules, engine_greets, first_face, info_templates
+from services.router.rules import clustered, compile_rules, first_face, greets_at_once, info_templates
 from services.shared.config.options import Options
 from services.shared.engine.forwarding import Forwarding, Permit, compile_permit
 from services.shared.member.cluster_face import Face
@@ -83,7 +83,7 @@ def lay_foundation(plan: RolePlan, log: Logger, *, entropy: bytes) -> Foundation
     census = Census()
     desk = Desk(engine=engine, rules=rules, numbers=numbers, permits=permits, census=census, log=log)
     fd = plan.sockets.get(NATS_LISTENER)
-    if fd is not None and engine_greets(plan.options):
+    if fd is not None and greets_at_once(plan.options):
         engine.open_door(os.dup(fd), desk.door(Listener.CLIENT))
     return Foundation(
         log=log, compile=compile, templates=templates, numbers=numbers, census=census, engine=engine, desk=desk

@@ -30,6 +30,16 @@ def engine_greets(options: Options) -> bool:
     return options.tls is None and not options.proxy_protocol
 
 
+def greets_at_once(options: Options) -> bool:
+    """Whether clients may be greeted before the rest of the router is there.
+
+    Where routes are configured they come first: the first INFO can name the other servers then, and whoever starts the
+    servers of a cluster one after another finds that each is known to the others as soon as it answers.
+    """
+    cluster = clustered(options)
+    return engine_greets(options) and not (cluster is not None and cluster.routes)
+
+
 def compile_rules(
     options: Options, *, identity: Identity, ports: Mapping[str, int], synthetic_secret: str, git_commit: str,
     face: Face = STANDALONE,

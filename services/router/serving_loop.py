@@ -36,7 +36,11 @@ from services.shared.runtime.control_loop import Order, run_control
 from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER, RolePlan
 
 if TYPE_CHECKING:
+    from services.router.doors_loop import Porters
     from services.shared.member.routes.mesh_loop import MeshLoops
+
+FIRST_ROUTES_S = 0.5
+"""How long clients wait at most for the routes of a starting server. They wait in the kernel, connected."""
 
 LISTENERS = {NATS_LISTENER: Listener.CLIENT, WEBSOCKET_LISTENER: Listener.WEBSOCKET}
 
@@ -87,20 +91,39 @@ class Serving:
                 sockets, engine=self.engine, desk=self.desk, reception=self.reception, log=self.log, nursery=nursery
             )
             try:
-                self.doors.open(self.plan.options)
+                porters = self.doors.prepare(self.options)
             except ValueError as error:
-                if self.channel is not None:
-                    self.channel.send(Failed(text=str(error)))
-                nursery.cancel_scope.cancel()
+                self._fail(str(error))
                 return
             self.inspection.open(nursery)
             self._join_cluster(nursery)
             nursery.start_soon(events_loop, self.engine, self.sink, name="events")
+            nursery.start_soon(self._open_doors, porters)
             if self.channel is not None:
-                self.channel.send(Ready())
                 await run_control(self.channel, self._obey)
                 nursery.cancel_scope.cancel()
         self.engine.stop()
+
+    async def _open_doors(self, porters: Porters) -> None:
+        """Lets clients in, after the servers that routes are configured to were dialled once."""
+        if self.cluster is not None:
+            with trio.move_on_after(FIRST_ROUTES_S):
+                await self.cluster.tried.wait()
+            try:
+                self.doors.listen()
+            except OSError as error:
+                self._fail(f"Error listening for clients: {os.strerror(error.errno or 0)}")
+                return
+        # Meanwhile another configuration may have come.
+        self.doors.change(porters if self.options is self.plan.options else self.doors.prepare(self.options))
+        if self.channel is not None:
+            self.channel.send(Ready())
+
+    def _fail(self, text: str) -> None:
+        """Ends a router that cannot serve; trying again would not help."""
+        if self.channel is not None:
+            self.channel.send(Failed(text=text))
+        self.nursery.cancel_scope.cancel()
 
     async def _obey(self, order: Order) -> None:
         match order:

@@ -14,7 +14,7 @@ from services.shared.config.options import ClusterOptions, Options
 from services.shared.records.record import record, replace
 from services.shared.runtime.listeners import WILDCARDS, join_host_port
 from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER
-from services.supervisor.plan import ListenerSpec
+from services.supervisor.plan import ListenerSpec, client_manner
 from services.supervisor.roles import RoleSpec
 
 SHARED_LISTENERS: Final = (NATS_LISTENER, WEBSOCKET_LISTENER)
@@ -78,8 +78,9 @@ def own_listeners(role: RoleSpec, options: Options, *, open_ports: Mapping[str, 
     if role.number == 1:
         return () if cluster is not None else (route,)
     hosts = {NATS_LISTENER: options.host, WEBSOCKET_LISTENER: options.websocket.host if options.websocket else ""}
+    manner = client_manner(options)
     shared = (
-        ListenerSpec(name=name, host=hosts[name], port=open_ports[name], scheme="nats", shared=True)
+        ListenerSpec(name=name, host=hosts[name], port=open_ports[name], scheme="nats", manner=manner)
         for name in SHARED_LISTENERS
         if name in open_ports
     )

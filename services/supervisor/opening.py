@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from services.shared.config.options import Options
 from services.shared.runtime.commit import own_commit
 from services.shared.runtime.link_passing import make_rendezvous
-from services.shared.runtime.listeners import ListenError, join_host_port, open_listener
+from services.shared.runtime.listeners import USUAL, ListenError, Manner, join_host_port, open_listener
 from services.shared.runtime.role_plan import CLUSTER_LISTENER
 from services.supervisor.node import Node, OpenListener
 from services.supervisor.plan import ListenerSpec, NodePlan, PlanError, plan_node
@@ -75,7 +75,7 @@ def _fellows(
         if role.number == 0:
             continue
         specs = own_listeners(role, options, open_ports=ports)
-        own[role.name] = {spec.name: _open(spec, port=spec.port, shared=spec.shared) for spec in specs}
+        own[role.name] = {spec.name: _open(spec, port=spec.port, manner=spec.manner) for spec in specs}
         route = (own[role.name] if CLUSTER_LISTENER in own[role.name] else listeners)[CLUSTER_LISTENER]
         addresses[role.name] = reachable(route.bound_host, route.port)
     return own, Fellowship(addresses=addresses, secret=os.urandom(SECRET_BYTES).hex())
@@ -89,17 +89,17 @@ def write_pid_file(path: str) -> None:
 
 def _open_listener(spec: ListenerSpec) -> OpenListener:
     port = spec.port
-    if spec.shared:
-        # Sockets that share a port do not notice another program's that do: so the port has to be free first.
-        probe = _open(spec, port=port, shared=False)
+    if spec.manner != USUAL:
+        # Sockets that share a port, or do not listen yet, do not notice another program's: so it has to be free first.
+        probe = _open(spec, port=port, manner=USUAL)
         os.close(probe.fd)
         port = probe.port
-    return _open(spec, port=port, shared=spec.shared)
+    return _open(spec, port=port, manner=spec.manner)
 
 
-def _open(spec: ListenerSpec, *, port: int, shared: bool) -> OpenListener:
+def _open(spec: ListenerSpec, *, port: int, manner: Manner) -> OpenListener:
     try:
-        opened = open_listener(name=spec.name, host=spec.host, port=port, shared=shared)
+        opened = open_listener(name=spec.name, host=spec.host, port=port, manner=manner)
     except ListenError as error:
         raise StartError(spec.failure(str(error))) from error
     return OpenListener(

@@ -9,6 +9,7 @@ from typing import Final
 
 from services.shared.config.options import Options
 from services.shared.records.record import record, replace
+from services.shared.runtime.listeners import USUAL, Manner
 from services.shared.runtime.role_plan import (
     CLUSTER_LISTENER,
     MONITORING_LISTENER,
@@ -29,14 +30,14 @@ class PlanError(Exception):
 class ListenerSpec:
     """An address to listen on before anything starts. `port` -1 picks a free one.
 
-    `shared`: several routers of the node have a socket each there.
+    `manner` is shared where several routers of the node have a socket each, late where routes come before clients.
     """
 
     name: str
     host: str
     port: int
     scheme: str
-    shared: bool = False
+    manner: Manner = USUAL
 
     def failure(self, reason: str) -> str:
         """The `[FTL]` text when it can't be listened on (operations 4.1)."""
@@ -97,6 +98,13 @@ def options_for_up(options: Options) -> Options:
     return replace(options, http_port=options.http_port if monitored else UP_HTTP_PORT, fleet=fleet)
 
 
+def client_manner(options: Options) -> Manner:
+    """How clients are listened for. Where routes are configured these are dialled first, as nats-server does."""
+    cluster = options.cluster
+    late = cluster is not None and cluster.port != 0 and bool(cluster.routes)
+    return Manner(shared=options.fleet.routers > 1, late=late)
+
+
 def _listeners(options: Options) -> list[ListenerSpec]:
     listeners = []
     if options.http_port != 0 and options.https_port != 0:
@@ -113,20 +121,19 @@ def _listeners(options: Options) -> list[ListenerSpec]:
                 scheme="http" if options.http_port != 0 else "https",
             )
         )
+    manner = client_manner(options)
     websocket = options.websocket
     if websocket is not None and websocket.port != 0:
         scheme = "ws" if websocket.tls is None else "wss"
-        shared = options.fleet.routers > 1
         listeners.append(
             ListenerSpec(
-                name=WEBSOCKET_LISTENER, host=websocket.host, port=websocket.port, scheme=scheme, shared=shared
+                name=WEBSOCKET_LISTENER, host=websocket.host, port=websocket.port, scheme=scheme, manner=manner
             )
         )
     cluster = options.cluster
     if cluster is not None and cluster.port != 0:
         listeners.append(ListenerSpec(name=CLUSTER_LISTENER, host=cluster.host, port=cluster.port, scheme="nats"))
     scheme = "nats" if options.tls is None else "tls"
-    shared = options.fleet.routers > 1
-    nats = ListenerSpec(name=NATS_LISTENER, host=options.host, port=options.port, scheme=scheme, shared=shared)
+    nats = ListenerSpec(name=NATS_LISTENER, host=options.host, port=options.port, scheme=scheme, manner=manner)
     listeners.append(nats)
     return listeners

@@ -45,37 +45,54 @@ def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
-def open_listener(*, name: str, host: str, port: int, shared: bool = False) -> Listener:
-    """Opens a listening socket; port -1 picks a free one. Raises ListenError.
+@record
+class Manner:
+    """How a socket is opened. `shared`: those opened later with the same port get a part of its connections each.
 
-    With `shared`, sockets opened later with the same port get a part of its connections each (SO_REUSEPORT).
+    `late`: the port is taken, but connections are refused until `start_listening`.
     """
+
+    shared: bool = False
+    late: bool = False
+
+
+USUAL: Final = Manner()
+
+
+def open_listener(*, name: str, host: str, port: int, manner: Manner = USUAL) -> Listener:
+    """Opens a listening socket; port -1 picks a free one. Raises ListenError."""
     wanted = max(port, 0)
     last: ListenError | None = None
     for family, address in _candidates(host, wanted):
         try:
-            return _open(name=name, host=host, wanted=wanted, family=family, address=address, shared=shared)
+            return _open(name=name, host=host, wanted=wanted, family=family, address=address, manner=manner)
         except _FamilyUnusableError as error:
             last = error
     raise last or ListenError(f"listen tcp: lookup {host}: no such host")
+
+
+def start_listening(fd: int) -> None:
+    """Lets connections in on a socket that was opened to do so late. Raises OSError."""
+    with socket.socket(fileno=os.dup(fd)) as opened:
+        opened.listen(BACKLOG_CONNECTIONS)
 
 
 class _FamilyUnusableError(ListenError):
     """This machine does not speak the address family; another may do."""
 
 
-def _open(*, name: str, host: str, wanted: int, family: socket.AddressFamily, address: str, shared: bool) -> Listener:
+def _open(*, name: str, host: str, wanted: int, family: socket.AddressFamily, address: str, manner: Manner) -> Listener:
     try:
         opened = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise _FamilyUnusableError(f"listen tcp {join_host_port(host, wanted)}: socket: {_reason(error)}") from error
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
+        if manner.shared:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host not in WILDCARDS))
-        _listen(opened, address, wanted)
+        _listen(opened, address, wanted, late=manner.late)
         opened.setblocking(False)
         bound_host, bound_port = opened.getsockname()[:2]
     except OSError as error:
@@ -86,7 +103,7 @@ def _open(*, name: str, host: str, wanted: int, family: socket.AddressFamily, ad
     return Listener(name=name, fd=opened.detach(), host=host, port=bound_port, bound_host=bound_host)
 
 
-def _listen(opened: socket.socket, address: str, port: int) -> None:
+def _listen(opened: socket.socket, address: str, port: int, *, late: bool) -> None:
     """Binds and listens; a port in use gets a moment to become free. Raises OSError."""
     deadline_ns = time.monotonic_ns() + IN_USE_PATIENCE_NS
     is_bound = False
@@ -95,7 +112,8 @@ def _listen(opened: socket.socket, address: str, port: int) -> None:
             if not is_bound:
                 opened.bind((address, port))
             is_bound = True
-            opened.listen(BACKLOG_CONNECTIONS)
+            if not late:
+                opened.listen(BACKLOG_CONNECTIONS)
             return
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic_ns() >= deadline_ns:

@@ -18,7 +18,7 @@ def roles(options: Options) -> dict[str, RoleSpec]:
 
 def listeners(role: str, options: Options) -> list[tuple[str, int, bool]]:
     specs = own_listeners(roles(options)[role], options, open_ports={"nats": 4222, "websocket": 80})
-    return [(spec.name, spec.port, spec.shared) for spec in specs]
+    return [(spec.name, spec.port, spec.manner.shared) for spec in specs]
 
 
 def test_further_routers_share_the_ports_for_clients() -> None:

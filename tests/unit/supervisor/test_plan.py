@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.shared.config.options import FleetOptions, Options, TlsOptions, WebsocketOptions
+from services.shared.config.options import ClusterOptions, FleetOptions, Options, TlsOptions, WebsocketOptions
 from services.shared.records.record import replace
 from services.supervisor.plan import ListenerSpec, PlanError, options_for_up, plan_node
 from services.supervisor.roles import ROLES
@@ -82,4 +82,16 @@ def test_a_node_of_several_routers_has_so_many_rows() -> None:
     assert [role.name for role in plan.roles] == ["router", "router-2", "router-3", "monitor"]
     assert [role.comm for role in plan.roles[:3]] == ["nf-router", "nf-router-2", "nf-router-3"]
     assert [bool(role.link) for role in plan.roles[:3]] == [True, False, False]
-    assert {listener.name: listener.shared for listener in plan.listeners} == {"monitoring": False, "nats": True}
+    assert {listener.name: listener.manner.shared for listener in plan.listeners} == {"monitoring": False, "nats": True}
+
+
+def test_clients_are_listened_for_late_where_routes_are_configured() -> None:
+    alone = Options(cluster=ClusterOptions(port=6222))
+    joining = Options(cluster=ClusterOptions(port=6222, routes=("nats://elsewhere:6222",)))
+    assert [
+        {listener.name: listener.manner.late for listener in plan_node(options).listeners}
+        for options in (alone, joining)
+    ] == [
+        {"cluster": False, "nats": False},
+        {"cluster": False, "nats": True},
+    ]

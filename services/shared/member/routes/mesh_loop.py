@@ -90,13 +90,18 @@ class MeshLoops:
         self._learning: set[str] = set()
         self._probed: set[int] = set()
         self._handshakes = 0
+        self._untried = set(options.routes)
+        self.tried = trio.Event()
+        """Every configured route was dialled once, or there is none."""
+        if not self._untried:
+            self.tried.set()
 
     async def run(self, door: socket.socket) -> None:
         """Accepts from `door` and dials the configured routes, for ever."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for text in self._options.routes:
-                nursery.start_soon(self._keep, parse_route_url(text))
+                nursery.start_soon(self._keep, text)
             while True:
                 await trio.lowlevel.wait_readable(door)
                 try:
@@ -193,13 +198,17 @@ class MeshLoops:
         finally:
             self._probed.discard(peer.cid)
 
-    async def _keep(self, url: RouteUrl) -> None:
+    async def _keep(self, text: str) -> None:
         """A configured route: dialled until it is there, and again when it is gone."""
+        url = parse_route_url(text)
         way = _Way(url=url, credentials=Credentials(user=url.user, password=url.password), explicit=True)
         attempt, connected = 0, False
         while True:
             attempt += 1
             outcome = await self._dial(way)
+            self._untried.discard(text)
+            if not self._untried:
+                self.tried.set()
             if isinstance(outcome, Failed) and outcome.rejection.self_route:
                 self._log.debug(f'Detected route to self, ignoring "{url.address}"')
                 return
@@ -290,9 +299,10 @@ class MeshLoops:
         self._gone[joined.info.server_id] = trio.Event()
         self._log.info(f"{_prefix(peer)} - Route connection created")
         self._log.debug(f'{_prefix(peer)} - Registering remote route "{joined.info.server_id}"')
+        # Clients first: once the peer hears from us, whoever comes is told of it.
+        self._changed()
         self._carrier.carry(stream.detach(), cid=cid, received=joined.rest, headers=joined.headers)
         self._carry_out(actions)
-        self._changed()
         return joined
 
     async def _refuse(self, stream: trio.socket.SocketType, failed: Failed, address: str) -> None:
