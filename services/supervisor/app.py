@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILED: Final = 1
 EXIT_BROKEN: Final = 70
+SECRET_BYTES: Final = 32
 TEMPORARY_DIR: Final = "/tmp"
 
 
@@ -66,7 +67,10 @@ def run_node(launch: Launch) -> int:
         print(f"{time.strftime('%Y/%m/%d %H:%M:%S')} {error}", file=sys.stderr)
         return EXIT_FAILED
     try:
-        node = open_node(options, roles=launch.roles, program=launch.program, argv=launch.argv, started_ns=started_ns)
+        node = open_node(
+            options, roles=launch.roles, program=launch.program, argv=launch.argv, started_ns=started_ns,
+            secret=os.urandom(SECRET_BYTES).hex(),
+        )  # fmt: skip
     except StartError as error:
         _log_start(log, options, identity=_make_identity(options))
         log.write("FTL", str(error))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from services.shared.config.options import Options
 from services.shared.runtime.commit import own_commit
@@ -21,17 +21,18 @@ from services.supervisor.roles import LINKS_FROM, LINKS_TO, RoleSpec
 if TYPE_CHECKING:
     from services.supervisor.fellows import Fellowship
 
-SECRET_BYTES: Final = 32
-
 
 class StartError(Exception):
     """The node can't start; the text is the `[FTL]` line."""
 
 
 def open_node(
-    options: Options, *, roles: tuple[RoleSpec, ...], program: str, argv: tuple[str, ...], started_ns: int
+    options: Options, *, roles: tuple[RoleSpec, ...], program: str, argv: tuple[str, ...], started_ns: int, secret: str
 ) -> Node:
-    """Writes the pid file and opens the listeners of this process's node. Raises StartError."""
+    """Writes the pid file and opens the listeners of this process's node. Raises StartError.
+
+    `secret` nobody can guess: several routers of the node know each other by it.
+    """
     if options.pid_file:
         try:
             write_pid_file(options.pid_file)
@@ -44,7 +45,7 @@ def open_node(
     except PlanError as error:
         raise StartError(str(error)) from error
     listeners = {listener.name: _open_listener(listener) for listener in plan.listeners}
-    own, fellowship = _fellows(plan, options, listeners=listeners)
+    own, fellowship = _fellows(plan, options, listeners=listeners, secret=secret)
     return Node(
         plan=plan,
         listeners=listeners,
@@ -60,7 +61,7 @@ def open_node(
 
 
 def _fellows(
-    plan: NodePlan, options: Options, *, listeners: Mapping[str, OpenListener]
+    plan: NodePlan, options: Options, *, listeners: Mapping[str, OpenListener], secret: str
 ) -> tuple[dict[str, dict[str, OpenListener]], Fellowship | None]:
     """What several routers of one node have of their own: listeners by role, and how they find each other."""
     if options.fleet.routers == 1:
@@ -78,7 +79,7 @@ def _fellows(
         own[role.name] = {spec.name: _open(spec, port=spec.port, manner=spec.manner) for spec in specs}
         route = (own[role.name] if CLUSTER_LISTENER in own[role.name] else listeners)[CLUSTER_LISTENER]
         addresses[role.name] = reachable(route.bound_host, route.port)
-    return own, Fellowship(addresses=addresses, secret=os.urandom(SECRET_BYTES).hex())
+    return own, Fellowship(addresses=addresses, secret=secret)
 
 
 def write_pid_file(path: str) -> None:
