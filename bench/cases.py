@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["flow", "request", "idle", "storm", "startup"]
+Kind = Literal["flow", "request", "idle", "storm", "interest", "startup"]
 Transport = Literal["tcp", "tls", "ws"]
 
 SIZES = (16, 128, 1024, 8192, 65536)
 SUBJECTS = 10_000
 IDLE_CONNECTIONS = 5_000
+INTEREST_SUBSCRIPTIONS = 100_000
+ROUTE_SIZES = (128, 1024)
 
 # name without size, transport, arguments of the generator's `flow`
 _FLOWS: tuple[tuple[str, Transport, str], ...] = (
@@ -31,6 +33,12 @@ _FLOWS: tuple[tuple[str, Transport, str], ...] = (
     ("ws-pubsub-1x1", "ws", "--shape fan"),
 )
 
+# Publishers are on one server of a cluster of two, subscribers on the other.
+_ROUTE_FLOWS: tuple[tuple[str, str], ...] = (
+    ("route-1x1", "--shape fan"),
+    ("route-8x8", "--shape pairs --publishers 8 --subscribers 8"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -40,6 +48,7 @@ class Case:
     kind: Kind
     transport: Transport = "tcp"
     load: tuple[str, ...] = ()
+    nodes: int = 1
 
     @property
     def timed(self) -> bool:
@@ -65,7 +74,8 @@ def all_cases() -> tuple[Case, ...]:
         for count in (1, 64)
     ]
     idle = Case(name=f"idle-{IDLE_CONNECTIONS}", kind="idle", load=("--connections", str(IDLE_CONNECTIONS)))
-    return (*flows, *requests, idle, Case(name="storm", kind="storm"), Case(name="startup", kind="startup"))
+    storm, startup = Case(name="storm", kind="storm"), Case(name="startup", kind="startup")
+    return (*flows, *requests, idle, storm, startup, *_route_cases())
 
 
 def select(patterns: Sequence[str], cases: Iterable[Case]) -> tuple[Case, ...]:
@@ -80,6 +90,20 @@ def select(patterns: Sequence[str], cases: Iterable[Case]) -> tuple[Case, ...]:
     return tuple(
         case for case in known if not patterns or any(fnmatch.fnmatchcase(case.name, pattern) for pattern in patterns)
     )
+
+
+def _route_cases() -> tuple[Case, ...]:
+    flows = [
+        Case(name=f"{name}-{size}", kind="flow", load=(*load.split(), "--size", str(size)), nodes=2)
+        for name, load in _ROUTE_FLOWS
+        for size in ROUTE_SIZES
+    ]
+    request = Case(name="route-request-1x1-16", kind="request", load=("--connections", "1", "--size", "16"), nodes=2)
+    count = INTEREST_SUBSCRIPTIONS
+    interest = Case(
+        name=f"route-interest-{count // 1000}k", kind="interest", load=("--subscriptions", str(count)), nodes=2
+    )
+    return (*flows, request, interest)
 
 
 def _flow(name: str, transport: Transport, load: str, size: int) -> Case:

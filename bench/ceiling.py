@@ -32,7 +32,7 @@ def measure(comparison: Comparison, case: Case) -> Mapping[str, float]:
             if sink.stdout is None or not (line := sink.stdout.readline()):
                 raise RoundFailed("the sink did not start")
             address = f"{HOST}:{json.loads(line)['port']}"
-            result = run_generator(comparison.generator_command(case, address, [sink.pid]), _RUN_SECONDS_MAX)
+            result = run_generator(comparison.generator_command(case, [address], [sink.pid]), _RUN_SECONDS_MAX)
         finally:
             sink.kill()
     return figures(result)

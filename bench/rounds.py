@@ -14,7 +14,7 @@ from typing import Any
 from bench import process_table
 from bench.cases import Case
 from bench.rows import Side, build_row, figures
-from bench.servers import Launch, Server, ServerFailed
+from bench.servers import Cluster, Launch, Server, ServerFailed
 
 # Beyond the time of the load itself; opening thousands of connections belongs to it.
 _GENERATOR_SECONDS_MAX = 60.0
@@ -69,7 +69,7 @@ class Comparison:
     def _load(self, case: Case, seat: _Seat) -> dict[str, float]:
         server = seat.server()
         before = server.processes()
-        result = run_generator(self.generator_command(case, server.address, before), self._seconds_max())
+        result = run_generator(self.generator_command(case, server.addresses, before), self._seconds_max())
         after = server.processes()
         if not set(before) <= set(after):
             seat.vacate()
@@ -81,9 +81,11 @@ class Comparison:
     def _seconds_max(self) -> float:
         return _GENERATOR_SECONDS_MAX + self.pace.seconds + self.pace.warmup
 
-    def generator_command(self, case: Case, address: str, pids: Sequence[int]) -> list[str]:
+    def generator_command(self, case: Case, addresses: Sequence[str], pids: Sequence[int]) -> list[str]:
         """The generator's command line for one round."""
-        command = [str(self.generator), case.kind, *case.load, "--addr", address]
+        command = [str(self.generator), case.kind, *case.load, "--addr", addresses[0]]
+        if len(addresses) > 1:
+            command += ["--far-addr", addresses[-1]]
         command += ["--server-pids", ",".join(map(str, pids)), "--transport", case.transport]
         if case.transport == "tls" and self.ours.certificate is not None:
             command += ["--ca", str(self.ours.certificate.certificate)]
@@ -95,12 +97,12 @@ class Comparison:
 
 
 class _Seat:
-    """The place of one server in a case: filled when needed, emptied when that server is not to be used again."""
+    """The place of one server, or cluster, in a case: filled when needed, emptied when that server is not to be used again."""
 
     def __init__(self, launch: Launch, case: Case) -> None:
         self._launch = launch
         self._case = case
-        self._server: Server | None = None
+        self._server: Server | Cluster | None = None
 
     def __enter__(self) -> _Seat:
         return self
@@ -108,11 +110,13 @@ class _Seat:
     def __exit__(self, *_: object) -> None:
         self.vacate()
 
-    def server(self) -> Server:
+    def server(self) -> Server | Cluster:
         if self._server is not None and (self._case.fresh_servers or not self._server.alive()):
             self.vacate()
         if self._server is None:
-            self._server = Server(self._launch, self._case.transport)
+            launch, transport, nodes = self._launch, self._case.transport, self._case.nodes
+            alone = nodes == 1
+            self._server = Server(launch, transport) if alone else Cluster(launch, transport, nodes=nodes)
         return self._server
 
     def vacate(self) -> None:

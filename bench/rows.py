@@ -19,6 +19,12 @@ _RATIOS: Mapping[Kind, Mapping[str, str]] = {
         "p99_us": "p99_ratio",
     },
     "idle": {"cpu_s_per_million": "cpu_ratio", "bytes_per_connection": "bytes_per_connection_ratio"},
+    "interest": {
+        "settle_ms": "settle_ratio",
+        "appear_ms": "appear_ratio",
+        "vanish_ms": "vanish_ratio",
+        "cpu_s_per_million": "cpu_ratio",
+    },
     "storm": {"per_second": "connection_rate_ratio", "cpu_s_per_million": "cpu_ratio"},
     "startup": {"startup_ms": "startup_ratio"},
 }
@@ -52,7 +58,7 @@ def figures(run: Mapping[str, Any]) -> dict[str, float]:
         "server_busy": run["server_cpu_s"] / run["seconds"],
         "others_busy": run["others_cpu_s"] / run["seconds"],
     }
-    for name in ("per_second", "p50_us", "p99_us", "bytes_per_connection"):
+    for name in ("per_second", "p50_us", "p99_us", "bytes_per_connection", "settle_ms", "appear_ms", "vanish_ms"):
         if name in run:
             result[name] = run[name]
     return result
@@ -107,6 +113,8 @@ def _main_figure(case: Case, round_figures: Mapping[str, float]) -> float:
     match case.kind:
         case "idle":
             return round_figures["bytes_per_connection"]
+        case "interest":
+            return round_figures["settle_ms"]
         case "startup":
             return round_figures["startup_ms"]
         case _:

@@ -1,4 +1,4 @@
-"""A server under measurement: started with the flags that nats-server and natsfleet share, ready at its first INFO."""
+"""Servers under measurement: started with the flags that nats-server and natsfleet share, ready at their first INFO."""
 
 from __future__ import annotations
 
@@ -39,15 +39,31 @@ class Launch:
     certificate: CertificateFiles | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """The place of a server in a cluster: its number, its own route port, and those that it dials."""
+
+    number: int
+    port: int
+    dials: tuple[int, ...]
+
+    def flags(self) -> tuple[str, ...]:
+        """What the command line says about the cluster; everything else stays at its default."""
+        routes = ",".join(f"nats://{HOST}:{port}" for port in self.dials)
+        words = ("--cluster_name", "bench", "--cluster", f"nats://{HOST}:{self.port}", "--server_name", f"n{self.number}")
+        return (*words, "--routes", routes) if routes else words
+
+
 class Server:
     """One running server; use as a context manager, so that it never outlives the benchmark."""
 
-    def __init__(self, launch: Launch, transport: Transport) -> None:
+    def __init__(self, launch: Launch, transport: Transport, *, node: Node | None = None) -> None:
         port = free_port()
         self.load_port = port if transport != "ws" else free_port()
         self._launch = launch
-        self._log = launch.folder / f"{launch.label}.log"
-        arguments = [*launch.command, "-a", HOST, "-p", str(port), *self._flags(transport)]
+        self._log = launch.folder / (f"{launch.label}-{node.number}.log" if node else f"{launch.label}.log")
+        more = node.flags() if node else ()
+        arguments = [*launch.command, "-a", HOST, "-p", str(port), *self._flags(transport), *more]
         begin = time.monotonic()
         with self._log.open("wb") as log:
             # Its own session, so that what remains of it can be ended as one group.
@@ -77,6 +93,11 @@ class Server:
     def address(self) -> str:
         """Where the load goes."""
         return f"{HOST}:{self.load_port}"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the ends of the load go: all here."""
+        return (self.address,)
 
     def alive(self) -> bool:
         """Whether the process that was started still runs."""
@@ -134,6 +155,43 @@ class Server:
             raise self.failure(f"{self._launch.label} ended with status {self._process.returncode} while it started")
         if time.monotonic() - begin > START_SECONDS_MAX:
             raise self.failure(f"{self._launch.label} {what} within {START_SECONDS_MAX:.0f} s")
+
+
+class Cluster:
+    """Servers that are one cluster; each dials those before it. The generator itself waits until they know each other."""
+
+    def __init__(self, launch: Launch, transport: Transport, *, nodes: int) -> None:
+        ports = [free_port() for _ in range(nodes)]
+        self._servers: list[Server] = []
+        try:
+            for number, port in enumerate(ports):
+                node = Node(number=number, port=port, dials=tuple(ports[:number]))
+                self._servers.append(Server(launch, transport, node=node))
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the load goes: publishers to the first, subscribers to the last."""
+        return tuple(server.address for server in self._servers)
+
+    def alive(self) -> bool:
+        """Whether all servers that were started still run."""
+        return all(server.alive() for server in self._servers)
+
+    def processes(self) -> tuple[int, ...]:
+        """The process trees of all servers."""
+        return tuple(pid for server in self._servers for pid in server.processes())
+
+    def stop(self) -> None:
+        """Ends all servers, as `Server.stop` does."""
+        for server in self._servers:
+            server.stop()
+
+    def failure(self, text: str) -> ServerFailed:
+        """What went wrong, with the end of every server's log."""
+        return ServerFailed("; ".join(str(server.failure(text)) for server in self._servers))
 
 
 def free_port() -> int:

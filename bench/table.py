@@ -14,6 +14,9 @@ _FURTHER = (
     ("p50_us", "p50_ratio", "p50", "us"),
     ("p99_us", "p99_ratio", "p99", "us"),
     ("bytes_per_connection", "bytes_per_connection_ratio", "memory", "B/conn"),
+    ("settle_ms", "settle_ratio", "settled", "ms"),
+    ("appear_ms", "appear_ratio", "appeared", "ms"),
+    ("vanish_ms", "vanish_ratio", "vanished", "ms"),
     ("startup_ms", "startup_ratio", "start", "ms"),
 )
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::failure::{Failure, Result};
-use crate::link::{Target, Transport};
+use crate::link::{Sites, Target, Transport};
 use crate::scenario::flow::FlowPlan;
 use crate::scenario::request::RequestPlan;
 use crate::scenario::topology::Shape;
@@ -21,10 +21,12 @@ kinds
   request   [--connections 1] [--in-flight 1]
   idle      [--connections 5000]
   storm
+  interest  [--subscriptions 100000]    needs --far-addr
   sink      [--port 0] [--size 128] [--seconds 600]    a server without logic, for the generator's own ceiling
 
 all but sink
   --addr HOST:PORT           the server, an IP address
+  --far-addr HOST:PORT       where subscribers and responders are, of flow, request and interest (default: --addr)
   --server-pids PID,PID      processes whose CPU time and memory are reported
   --transport tcp|tls|ws     how to connect (default tcp); tls needs --ca FILE
   --size BYTES               payload (default 128)
@@ -50,8 +52,8 @@ pub enum Command {
     },
     /// Run against a server.
     Run {
-        /// The server.
-        target: Target,
+        /// The server, or two of a cluster.
+        sites: Sites,
         /// Its processes.
         pids: Vec<u32>,
         /// What to do.
@@ -75,6 +77,11 @@ pub enum Load {
         /// For how long.
         duration: Duration,
     },
+    /// Subscriptions that appear on one server of a cluster, and go.
+    Interest {
+        /// How many.
+        subscriptions: usize,
+    },
 }
 
 /// Reads the command line without the program's name.
@@ -95,7 +102,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         },
         _ => {
             let load = load(&kind, &mut options)?;
-            Command::Run { target: target(&mut options)?, pids: options.pids()?, load }
+            Command::Run { sites: sites(&mut options, &load)?, pids: options.pids()?, load }
         }
     };
     options.finish()?;
@@ -121,26 +128,34 @@ fn load(kind: &str, options: &mut Options) -> Result<Load> {
             warmup: options.seconds("warmup", 0.2)?,
         }),
         "idle" => Load::Idle { connections: options.positive("connections", 5000)? },
+        "interest" => Load::Interest { subscriptions: options.positive("subscriptions", 100_000)? },
         "storm" => Load::Storm { duration: options.seconds("seconds", 1.0)? },
         other => return Err(usage(&format!("unknown kind {other:?}"))),
     };
     Ok(load)
 }
 
-fn target(options: &mut Options) -> Result<Target> {
-    let address = options.take("addr").ok_or_else(|| usage("--addr is missing"))?;
-    let address: SocketAddr =
-        address.parse().map_err(|_| usage(&format!("--addr {address:?}: wanted an IP address and a port")))?;
-    let ca = options.take("ca").map(PathBuf::from);
-    let transport = match (options.take("transport").as_deref().unwrap_or("tcp"), ca) {
-        ("tcp", None) => Transport::Tcp,
-        ("ws", None) => Transport::Ws,
-        ("tls", Some(ca)) => Transport::Tls(tls::client_config(&ca)?),
-        ("tls", None) => return Err(usage("--transport tls needs --ca FILE")),
-        ("tcp" | "ws", Some(_)) => return Err(usage("--ca is for --transport tls")),
-        (other, _) => return Err(usage(&format!("--transport {other:?}: wanted tcp, tls or ws"))),
+fn sites(options: &mut Options, load: &Load) -> Result<Sites> {
+    let address = options.address("addr")?.ok_or_else(|| usage("--addr is missing"))?;
+    let far = match load {
+        Load::Flow(_) | Load::Request(_) => options.address("far-addr")?.unwrap_or(address),
+        Load::Interest { .. } => options.address("far-addr")?.ok_or_else(|| usage("--far-addr is missing"))?,
+        Load::Idle { .. } | Load::Storm { .. } => address,
     };
-    Ok(Target { address, transport })
+    let transport = transport(options)?;
+    Ok(Sites { near: Target { address, transport: transport.clone() }, far: Target { address: far, transport } })
+}
+
+fn transport(options: &mut Options) -> Result<Transport> {
+    let ca = options.take("ca").map(PathBuf::from);
+    match (options.take("transport").as_deref().unwrap_or("tcp"), ca) {
+        ("tcp", None) => Ok(Transport::Tcp),
+        ("ws", None) => Ok(Transport::Ws),
+        ("tls", Some(ca)) => Ok(Transport::Tls(tls::client_config(&ca)?)),
+        ("tls", None) => Err(usage("--transport tls needs --ca FILE")),
+        ("tcp" | "ws", Some(_)) => Err(usage("--ca is for --transport tls")),
+        (other, _) => Err(usage(&format!("--transport {other:?}: wanted tcp, tls or ws"))),
+    }
 }
 
 struct Options {
@@ -170,6 +185,14 @@ impl Options {
             return Ok(default);
         };
         text.parse().map_err(|_| usage(&format!("--{name} {text:?}: wanted a whole number in range")))
+    }
+
+    fn address(&mut self, name: &str) -> Result<Option<SocketAddr>> {
+        let Some(text) = self.take(name) else {
+            return Ok(None);
+        };
+        let wrong = |_| usage(&format!("--{name} {text:?}: wanted an IP address and a port"));
+        text.parse().map(Some).map_err(wrong)
     }
 
     fn positive(&mut self, name: &str, default: usize) -> Result<usize> {
@@ -239,6 +262,17 @@ mod tests {
     }
 
     #[test]
+    fn both_ends_are_on_one_server_unless_two_are_given() {
+        let ends = |line: &str| match parsed(line) {
+            Ok(Command::Run { sites, .. }) => (sites.near.address.port(), sites.far.address.port()),
+            _ => panic!("not a run: {line:?}"),
+        };
+        assert_eq!(ends("request --addr 127.0.0.1:1"), (1, 1));
+        assert_eq!(ends("request --addr 127.0.0.1:1 --far-addr 127.0.0.1:2"), (1, 2));
+        assert_eq!(ends("interest --addr 127.0.0.1:1 --far-addr 127.0.0.1:2"), (1, 2));
+    }
+
+    #[test]
     fn what_does_not_exist_is_named() {
         for (line, part) in [
             ("", "no kind"),
@@ -249,6 +283,9 @@ mod tests {
             ("flow --shape fan --addr 127.0.0.1:1 --publishers 0", "at least 1"),
             ("flow --shape fan --addr 127.0.0.1:1 --seconds -1", "wanted seconds"),
             ("storm --addr 127.0.0.1:1 --window 3", "--window"),
+            ("storm --addr 127.0.0.1:1 --far-addr 127.0.0.1:2", "--far-addr"),
+            ("interest --addr 127.0.0.1:1", "--far-addr is missing"),
+            ("flow --shape fan --addr 127.0.0.1:1 --far-addr 2", "\"2\""),
             ("storm --addr 127.0.0.1:1 --addr 127.0.0.1:2", "twice"),
             ("storm --addr 127.0.0.1:1 --transport tls", "--ca"),
             ("storm --addr localhost:1", "IP address"),

@@ -37,6 +37,15 @@ pub struct Target {
     pub transport: Transport,
 }
 
+/// Where the two ends of a load connect to: one server, unless a cluster is measured.
+#[derive(Clone)]
+pub struct Sites {
+    /// Where publishers and requesters are.
+    pub near: Target,
+    /// Where subscribers and responders are.
+    pub far: Target,
+}
+
 enum Layer {
     Plain,
     Tls(Box<tls::Session>),
@@ -173,12 +182,21 @@ impl Link {
         }
     }
 
+    /// Waits until there is something to read.
+    pub fn wait_readable(&self) -> Result<()> {
+        self.wait_for(libc::POLLIN, "receive")
+    }
+
     fn wait_writable(&self) -> Result<()> {
-        let mut poll = libc::pollfd { fd: self.stream.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        self.wait_for(libc::POLLOUT, "send")
+    }
+
+    fn wait_for(&self, events: libc::c_short, doing: &'static str) -> Result<()> {
+        let mut poll = libc::pollfd { fd: self.stream.as_raw_fd(), events, revents: 0 };
         // SAFETY: one pollfd on this stack, and the descriptor is open.
         let ready = unsafe { libc::poll(&mut poll, 1, HANDSHAKE_TIMEOUT.as_millis() as i32) };
         if ready == 0 {
-            return Err(Failure::io("send")(io::ErrorKind::TimedOut.into()));
+            return Err(Failure::io(doing)(io::ErrorKind::TimedOut.into()));
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use args::{Command, Load};
 use failure::{Failure, Result};
 use report::Report;
-use scenario::{connections, flow, request, sink};
+use scenario::{connections, flow, interest, request, sink};
 
 fn main() -> ExitCode {
     match args::parse(std::env::args().skip(1)).and_then(execute) {
@@ -45,19 +45,20 @@ fn main() -> ExitCode {
 }
 
 fn execute(command: Command) -> Result<String> {
-    let (target, pids, load) = match command {
+    let (sites, pids, load) = match command {
         Command::Help => return Ok(args::USAGE.to_string()),
         Command::Sink { port, size, lifetime } => {
             sink::run(port, size, lifetime)?;
             return Ok(String::new());
         }
-        Command::Run { target, pids, load } => (target, pids, load),
+        Command::Run { sites, pids, load } => (sites, pids, load),
     };
     let report = match load {
-        Load::Flow(plan) => flow::run(&target, &plan, &pids)?,
-        Load::Request(plan) => request::run(&target, &plan, &pids)?,
-        Load::Idle { connections } => connections::idle(&target, connections, &pids)?,
-        Load::Storm { duration } => connections::storm(&target, duration, &pids)?,
+        Load::Flow(plan) => flow::run(&sites, &plan, &pids)?,
+        Load::Request(plan) => request::run(&sites, &plan, &pids)?,
+        Load::Idle { connections } => connections::idle(&sites.near, connections, &pids)?,
+        Load::Storm { duration } => connections::storm(&sites.near, duration, &pids)?,
+        Load::Interest { subscriptions } => interest::run(&sites, subscriptions, &pids)?,
     };
     Ok(format!("{}\n", report.to_json()))
 }

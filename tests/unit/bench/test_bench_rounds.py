@@ -17,7 +17,7 @@ def comparison(certificate: CertificateFiles | None = None) -> Comparison:
 
 def command(name: str, certificate: CertificateFiles | None = None) -> list[str]:
     case = select([name], all_cases())[0]
-    return comparison(certificate).generator_command(case, "127.0.0.1:1", [7, 8])
+    return comparison(certificate).generator_command(case, ["127.0.0.1:1"], [7, 8])
 
 
 def test_a_flow_is_timed_and_told_the_servers_processes() -> None:

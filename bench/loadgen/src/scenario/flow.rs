@@ -7,13 +7,14 @@
 use std::time::{Duration, Instant};
 
 use super::publisher::Publisher;
+use super::reach;
 use super::subscriber::Subscriber;
 use super::topology::{self, Delivery, Group, Shape, Subjects, Topology};
 use super::{CpuMeter, STALL_LIMIT};
 use crate::burst::Burst;
 use crate::epoll::Epoll;
 use crate::failure::{Failure, Result};
-use crate::link::{Link, Target, Transport, READ_BYTES};
+use crate::link::{Link, Sites, Transport, READ_BYTES};
 use crate::report::Report;
 use crate::wire;
 
@@ -42,9 +43,12 @@ pub struct FlowPlan {
 }
 
 /// Runs the plan against a server and reports the measured part.
-pub fn run(target: &Target, plan: &FlowPlan, pids: &[u32]) -> Result<Report> {
-    let mut flow = Flow::open(target, plan)?;
+pub fn run(sites: &Sites, plan: &FlowPlan, pids: &[u32]) -> Result<Report> {
+    // A cluster that is still finding itself would tell of all interest at once, in no order.
+    reach::wait_until_heard(&sites.near, &sites.far)?;
+    let mut flow = Flow::open(sites, plan)?;
     flow.settle()?;
+    reach::wait_until_heard(&sites.near, &sites.far)?;
     if !plan.warmup.is_zero() {
         flow.publish_for(plan.warmup)?;
     }
@@ -77,7 +81,7 @@ struct Flow {
 }
 
 impl Flow {
-    fn open(target: &Target, plan: &FlowPlan) -> Result<Flow> {
+    fn open(sites: &Sites, plan: &FlowPlan) -> Result<Flow> {
         let Topology { publishers, subscribers, groups } =
             topology::plan(plan.shape, plan.publishers, plan.subscribers);
         let epoll = Epoll::new()?;
@@ -92,14 +96,14 @@ impl Flow {
         for subscriptions in subscribers {
             let lines: String =
                 subscriptions.iter().map(|one| wire::subscribe(&one.subject, one.queue, one.sid)).collect();
-            let link = Link::connect(target, "subscriber")?;
+            let link = Link::connect(&sites.far, "subscriber")?;
             let subscriber = Subscriber::new(link, topology::SUBJECT_PREFIX, plan.size, &lines)?;
             flow.epoll.watch(subscriber.link(), flow.subscribers.len())?;
             flow.subscribers.push(subscriber);
         }
         for subjects in publishers {
-            let burst = render(&subjects, plan.size, &target.transport)?;
-            let publisher = Publisher::new(Link::connect(target, "publisher")?, burst);
+            let burst = render(&subjects, plan.size, &sites.near.transport)?;
+            let publisher = Publisher::new(Link::connect(&sites.near, "publisher")?, burst);
             flow.epoll.watch(publisher.link(), flow.subscribers.len() + flow.publishers.len())?;
             flow.publishers.push(publisher);
         }

@@ -2,7 +2,9 @@
 
 pub mod connections;
 pub mod flow;
+pub mod interest;
 pub mod publisher;
+pub mod reach;
 pub mod request;
 pub mod sink;
 pub mod subscriber;

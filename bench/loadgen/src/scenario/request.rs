@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::reach;
 use super::{CpuMeter, STALL_LIMIT};
 use crate::burst::{number_width, numbered};
 use crate::epoll::Epoll;
 use crate::failure::{Failure, Result};
 use crate::histogram::Histogram;
-use crate::link::{Link, Remains, Target};
+use crate::link::{Link, Remains, Sites, Target};
 use crate::messages::MessageReader;
 use crate::report::Report;
 use crate::wire;
@@ -33,9 +34,12 @@ pub struct RequestPlan {
 }
 
 /// Runs the plan against a server.
-pub fn run(target: &Target, plan: &RequestPlan, pids: &[u32]) -> Result<Report> {
-    let mut exchange = Exchange::open(target, plan)?;
+pub fn run(sites: &Sites, plan: &RequestPlan, pids: &[u32]) -> Result<Report> {
+    reach::wait_until_heard(&sites.near, &sites.far)?;
+    let mut exchange = Exchange::open(sites, plan)?;
     exchange.settle()?;
+    reach::wait_until_heard(&sites.near, &sites.far)?;
+    reach::wait_until_heard(&sites.far, &sites.near)?;
     if !plan.warmup.is_zero() {
         exchange.request_for(plan.warmup)?;
     }
@@ -63,13 +67,13 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn open(target: &Target, plan: &RequestPlan) -> Result<Exchange> {
+    fn open(sites: &Sites, plan: &RequestPlan) -> Result<Exchange> {
         let epoll = Epoll::new()?;
-        let responder = Responder::open(target, plan.size)?;
+        let responder = Responder::open(&sites.far, plan.size)?;
         epoll.watch(&responder.outlet.link, plan.connections)?;
         let mut requesters = Vec::new();
         for number in 0..plan.connections {
-            let requester = Requester::open(target, plan, number)?;
+            let requester = Requester::open(&sites.near, plan, number)?;
             epoll.watch(&requester.outlet.link, number)?;
             requesters.push(requester);
         }

@@ -211,7 +211,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::link::{Target, Transport};
+    use crate::link::{Sites, Target, Transport};
     use crate::scenario::flow::{self, FlowPlan};
     use crate::scenario::topology::Shape;
 
@@ -230,7 +230,7 @@ mod tests {
             window: 1024 * 1024,
         };
         let target = Target { address, transport: Transport::Tcp };
-        flow::run(&target, &plan, &[]).map(|report| report.to_json())
+        flow::run(&Sites { near: target.clone(), far: target }, &plan, &[]).map(|report| report.to_json())
     }
 
     fn figure(report: &str, name: &str) -> u64 {
