@@ -6,6 +6,7 @@ import contextlib
 import json
 import statistics
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from bench.servers import Cluster, Launch, Server, ServerFailed
 # Beyond the time of the load itself; opening thousands of connections belongs to it.
 _GENERATOR_SECONDS_MAX = 60.0
 _STARTS_PER_ROUND = 3
+# A server that has just begun to serve may still start and end helpers; as long as that, and no longer, it is waited for.
+_SETTLE_SECONDS = 0.1
+_SETTLE_SECONDS_MAX = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,7 @@ class Comparison:
 
 
 class _Seat:
-    """The place of one server, or cluster, in a case: filled when needed, emptied when that server is not to be used again."""
+    """The place of one server, or cluster, in a case: filled when needed, emptied when that is not to be used again."""
 
     def __init__(self, launch: Launch, case: Case) -> None:
         self._launch = launch
@@ -117,6 +121,7 @@ class _Seat:
             launch, transport, nodes = self._launch, self._case.transport, self._case.nodes
             alone = nodes == 1
             self._server = Server(launch, transport) if alone else Cluster(launch, transport, nodes=nodes)
+            _wait_settled(self._server)
         return self._server
 
     def vacate(self) -> None:
@@ -143,6 +148,15 @@ def read_result(output: str, messages: str) -> Mapping[str, Any]:
     if "error" in result:
         raise RoundFailed(result["error"], lost=result.get("lost", 0))
     return dict(result)
+
+
+def _wait_settled(server: Server | Cluster) -> None:
+    """Waits until the processes of the server have been the same for a moment."""
+    end = time.monotonic() + _SETTLE_SECONDS_MAX
+    before: tuple[int, ...] = ()
+    while (now := server.processes()) != before and time.monotonic() < end:
+        before = now
+        time.sleep(_SETTLE_SECONDS)
 
 
 def _attempt(side: Side, number: int, measure: Any) -> None:

@@ -50,7 +50,14 @@ class Node:
     def flags(self) -> tuple[str, ...]:
         """What the command line says about the cluster; everything else stays at its default."""
         routes = ",".join(f"nats://{HOST}:{port}" for port in self.dials)
-        words = ("--cluster_name", "bench", "--cluster", f"nats://{HOST}:{self.port}", "--server_name", f"n{self.number}")
+        words = (
+            "--cluster_name",
+            "bench",
+            "--cluster",
+            f"nats://{HOST}:{self.port}",
+            "--server_name",
+            f"n{self.number}",
+        )
         return (*words, "--routes", routes) if routes else words
 
 

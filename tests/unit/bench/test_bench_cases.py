@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.cases import SIZES, all_cases, select
+from bench.cases import ROUTE_SIZES, SIZES, all_cases, select
 
 SHAPES = (
     "pub-1",
@@ -20,6 +20,8 @@ SHAPES = (
 
 def test_every_shape_comes_in_every_size_beside_the_single_cases() -> None:
     expected = {f"{shape}-{size}" for shape in SHAPES for size in SIZES}
+    expected |= {f"route-{shape}-{size}" for shape in ("1x1", "8x8") for size in ROUTE_SIZES}
+    expected |= {"route-request-1x1-16", "route-interest-100k"}
     expected |= {"request-1x1-16", "request-64x1-16", "idle-5000", "storm", "startup"}
     names = [case.name for case in all_cases()]
     assert set(names) == expected
@@ -36,6 +38,12 @@ def test_transports_follow_the_name() -> None:
     for case in all_cases():
         expected = "tls" if case.name.startswith("tls-") else "ws" if case.name.startswith("ws-") else "tcp"
         assert case.transport == expected
+
+
+def test_only_cases_about_routes_need_two_servers() -> None:
+    assert {case.name for case in all_cases() if case.nodes == 2} == {
+        case.name for case in all_cases() if case.name.startswith("route-")
+    }
 
 
 def test_selection_keeps_the_order_of_the_cases_and_takes_patterns() -> None:

@@ -7,7 +7,7 @@ import pytest
 from bench.cases import all_cases, select
 from bench.certificate import CertificateFiles, write_certificate
 from bench.rounds import QUICK, Comparison, RoundFailed, read_result
-from bench.servers import Launch
+from bench.servers import Launch, Node
 
 
 def comparison(certificate: CertificateFiles | None = None) -> Comparison:
@@ -24,6 +24,22 @@ def test_a_flow_is_timed_and_told_the_servers_processes() -> None:
     assert " ".join(command("queue-1x8-128")) == (
         "generator flow --shape queue --subscribers 8 --size 128 --addr 127.0.0.1:1 --server-pids 7,8 "
         "--transport tcp --seconds 0.8 --warmup 0.2"
+    )
+
+
+def test_a_cluster_is_loaded_from_its_first_server_to_its_last() -> None:
+    case = select(["route-request-1x1-16"], all_cases())[0]
+    asked = comparison().generator_command(case, ["127.0.0.1:1", "127.0.0.1:2"], [7])
+    assert " ".join(asked).startswith(
+        "generator request --connections 1 --size 16 --addr 127.0.0.1:1 --far-addr 127.0.0.1:2 --server-pids 7 "
+    )
+
+
+def test_a_server_of_a_cluster_dials_those_before_it() -> None:
+    assert "--routes" not in Node(number=0, port=5, dials=()).flags()
+    assert " ".join(Node(number=2, port=5, dials=(3, 4)).flags()) == (
+        "--cluster_name bench --cluster nats://127.0.0.1:5 --server_name n2 "
+        "--routes nats://127.0.0.1:3,nats://127.0.0.1:4"
     )
 
 
