@@ -11,6 +11,7 @@ from services.router.views.certificates import certificate_ends
 from services.router.views.connection_endpoints import ConnectionEndpoints
 from services.router.views.sources import Sources
 from services.shared.config.options import Options
+from services.shared.engine.forwarding import SubscriptionView
 from services.shared.member.encoding import encoded
 from services.shared.member.server_info import server_info
 from services.shared.member.system_services import Asker, Endpoint, Request, SystemServices
@@ -49,7 +50,11 @@ class RouterEndpoints:
             "HEALTHZ": Endpoint(
                 lambda request: healthz.healthz(request.options), kind="HealthzEventOptions", members=healthz.MEMBERS
             ),
-            "ROUTEZ": Endpoint(self._routez, kind="RoutezEventOptions"),
+            "ROUTEZ": Endpoint(
+                self._routez,
+                kind="RoutezEventOptions",
+                members={"subscriptions": "bool", "subscriptions_detail": "bool"},
+            ),
             "GATEWAYZ": Endpoint(self._alone(standalone.gatewayz), kind="GatewayzEventOptions"),
             "LEAFZ": Endpoint(self._alone(standalone.leafz), kind="LeafzEventOptions"),
             "JSZ": Endpoint(self._alone(standalone.jsz), kind="JszEventOptions"),
@@ -119,8 +124,14 @@ class RouterEndpoints:
         from services.router.views.connz import Clock
 
         clock = Clock(engine_ns=sources.engine.totals()["now_ns"], wall_ns=sources.wall_ns())
-        rows = routez.joined(peers, sources.engine.routes())
-        return routez.routez(rows, clock, server_id=sources.server_id, server_name=name)
+        options, interest = request.options, dict[int, list[SubscriptionView]]()
+        if options.get("subscriptions") or options.get("subscriptions_detail"):
+            for sub in sources.engine.subscriptions([peer.cid for peer in peers]):
+                interest.setdefault(sub.cid, []).append(sub)
+        return routez.routez(
+            routez.joined(peers, sources.engine.routes()), clock, server_id=sources.server_id, server_name=name,
+            options=options, interest=interest, account_name=sources.numbers.name,
+        )  # fmt: skip
 
     def _alone(self, view: Callable[..., dict[str, Any]]) -> Callable[[Request], dict[str, Any]]:
         def answer(request: Request) -> dict[str, Any]:

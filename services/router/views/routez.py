@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from services.router.views.connz import Clock
-from services.shared.engine.forwarding import ConnectionView
+from services.router.views.subscriptions import subscription_detail
+from services.shared.engine.forwarding import ConnectionView, SubscriptionView
 from services.shared.member.routes.mesh import Peer
+from services.shared.records.record import replace
 from services.shared.wire.times import duration_text, rfc3339, uptime_text
 
 
 def routez(
-    rows: Iterable[tuple[Peer, ConnectionView]], clock: Clock, *, server_id: str, server_name: str
-) -> dict[str, Any]:
-    """All routes that are up."""
-    routes = [_route(peer, view, clock) for peer, view in rows]
+    rows: Iterable[tuple[Peer, ConnectionView]], clock: Clock, *, server_id: str, server_name: str,
+    options: Mapping[str, Any], interest: Mapping[int, Sequence[SubscriptionView]], account_name: Callable[[int], str],
+) -> dict[str, Any]:  # fmt: skip
+    """All routes that are up. `interest` is what the servers behind them want, by connection, if it is to be shown."""
+    routes = [
+        _route(peer, view, clock) | _interest(interest.get(peer.cid, ()), options, account_name) for peer, view in rows
+    ]
     return {
         "server_id": server_id,
         "server_name": server_name,
@@ -56,3 +61,19 @@ def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
         "out_bytes": view.traffic.out_bytes,
         "subscriptions": view.subscriptions,
     }
+
+
+def _interest(
+    wanted: Sequence[SubscriptionView], options: Mapping[str, Any], account_name: Callable[[int], str]
+) -> dict[str, Any]:
+    if not wanted:
+        return {}
+    if not options.get("subscriptions_detail"):
+        return {"subscriptions_list": [sub.subject.decode(errors="replace") for sub in wanted]}
+    return {"subscriptions_list_detail": [_detail(sub, account_name(sub.account)) for sub in wanted]}
+
+
+def _detail(sub: SubscriptionView, account: str) -> dict[str, Any]:
+    """Interest has no id of its own: it is shown by what it is about."""
+    words = [b"R", account.encode(), sub.subject, *([sub.queue] if sub.queue else [])]
+    return subscription_detail(replace(sub, sid=b" ".join(words)))
