@@ -1,0 +1,153 @@
+"""What happens in a cluster under strain: clients that come and go, traffic, and servers that fail. Drawn by chance."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Sequence
+
+import trio
+
+from tests.cluster.soaking.listener import Ledger, Listener, connected
+from tests.cluster.soaking.members import ACCOUNTS, Member
+
+SUBJECTS = (*(f"s.{number}" for number in range(6)), *(f"w.{first}.{last}" for first in range(3) for last in "xy"))
+"""Everything that is published on, beside what shows that nothing is lost."""
+PATTERNS = (*SUBJECTS, *SUBJECTS, "s.*", "w.>", "w.*.x", "w.1.*", "w.*.*", ">")
+QUEUES = ("", "", "q1", "q2")
+FENCE = "audit.fence"
+STEADY = "steady"
+CLIENTS_MAX = 40
+LARGE = b" " + b"x" * 70_000
+
+
+class World:
+    """The members, their clients, and what was published."""
+
+    def __init__(self, members: Sequence[Member], *, chance: random.Random, nursery: trio.Nursery) -> None:
+        self.members = list(members)
+        self.chance = chance
+        self.ledger = Ledger()
+        self.quiet = False
+        self.published = 0
+        self.steady_from: dict[str, Member] = {}
+        self.story: list[str] = []
+        self._nursery = nursery
+        self._numbers = 0
+
+    @property
+    def up(self) -> list[Member]:
+        """Members whose servers serve."""
+        return [member for member in self.members if member.is_up]
+
+    def tell(self, what: str) -> None:
+        """Notes an event for the report."""
+        self.story.append(f"{trio.current_time():.3f} {what}")
+
+    def message(self, account: str) -> str:
+        """A name for a message, never used before."""
+        self.published += 1
+        return f"{account}.{self.published}"
+
+    async def connect(self, member: Member, account: str, *subjects: str) -> Listener:
+        """A new client there. Every client listens to the fence, too."""
+        self._numbers += 1
+        listener = await connected(
+            member.client_port, name=f"{account}{self._numbers}@{member.name}", account=account, ledger=self.ledger,
+            nursery=self._nursery,
+        )  # fmt: skip
+        for subject in (FENCE, *subjects):
+            await listener.subscribe(subject)
+        return listener
+
+    async def furnish(self, member: Member) -> None:
+        """Gives a member that serves (again) the clients that each one has: one that asks, one that never changes."""
+        for account in ACCOUNTS:
+            if account not in member.probers:
+                prober = await self.connect(member, account)
+                await prober.subscribe(f"_INBOX.{prober.name}.>")
+                member.probers[account] = prober
+            if account not in member.steady:
+                member.steady[account] = await self.connect(member, account, f"{STEADY}.*")
+
+    # -- clients
+
+    async def churn(self) -> None:
+        """One thing that clients do."""
+        member = self.chance.choice(self.up or self.members)
+        deed = self.chance.random()
+        total = sum(len(one.clients) for one in self.members)
+        try:
+            if deed < 0.25 and total < CLIENTS_MAX:
+                client = await self.connect(member, self.chance.choice(ACCOUNTS))
+                for _ in range(self.chance.randint(1, 4)):
+                    await self._subscribe(client)
+                member.clients.append(client)
+            elif deed < 0.4 and member.clients:
+                client = member.clients.pop(self.chance.randrange(len(member.clients)))
+                client.subscriptions.clear()
+                await client.close()
+            elif member.clients:
+                client = self.chance.choice(member.clients)
+                own = [sid for sid, asked in client.subscriptions.items() if asked.subject != FENCE]
+                if own and self.chance.random() < 0.5:
+                    await client.unsubscribe(self.chance.choice(own))
+                else:
+                    await self._subscribe(client)
+        except (OSError, trio.BrokenResourceError):
+            pass  # the server went away meanwhile
+
+    async def _subscribe(self, client: Listener) -> None:
+        await client.subscribe(self.chance.choice(PATTERNS), queue=self.chance.choice(QUEUES))
+
+    # -- traffic
+
+    def begin_traffic(self) -> None:
+        """From now on messages are published at every server, except in quiet times."""
+        self._nursery.start_soon(self._publish_for_ever)
+
+    async def _publish_for_ever(self) -> None:
+        while True:
+            if not self.quiet:
+                for member in self.up:
+                    for account, prober in list(member.probers.items()):
+                        await self._publish(member, account, prober)
+            await trio.sleep(0.003)
+
+    async def _publish(self, member: Member, account: str, prober: Listener) -> None:
+        message = self.message(account)
+        large = LARGE if self.chance.random() < 0.01 else b""
+        if self.chance.random() < 0.3:
+            self.steady_from[message] = member
+            await prober.publish(f"{STEADY}.{self.chance.randrange(3)}", message.encode() + large)
+        else:
+            await prober.publish(self.chance.choice(SUBJECTS), message.encode() + large)
+
+    # -- servers
+
+    async def strike(self) -> None:
+        """Something bad happens to one server, or to several."""
+        victims = self.chance.sample(self.up, k=min(len(self.up), self.chance.choice((1, 1, 1, 2))))
+        for victim in victims:
+            deed = self.chance.choice(("kill", "kill", "stop", "hold", "role"))
+            self.tell(f"{deed} {victim.name}")
+            if deed == "hold":
+                await victim.hold(self.chance.uniform(0.2, 1.5))
+            elif deed == "stop":
+                await victim.end(signal.SIGTERM)
+            elif deed == "kill" or not victim.kill_router():
+                await victim.end(signal.SIGKILL)
+            await trio.sleep(self.chance.choice((0, 0, 0.05, 0.3)))
+
+    async def heal(self) -> None:
+        """Every server serves again."""
+        for member in self.chance.sample(self.members, k=len(self.members)):
+            if not member.is_up:
+                if member.server is None:
+                    await member.start(routes=[other.cluster_port for other in self.members])
+                else:
+                    await member.learn_id()
+                self.tell(f"up {member.name}")
+            await trio.sleep(self.chance.choice((0, 0, 0.1)))
+        for member in self.members:
+            await self.furnish(member)
