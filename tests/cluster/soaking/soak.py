@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import trio
-
 from tests.cluster.soaking.audit import audit
-from tests.cluster.soaking.members import Member, free_ports
-from tests.cluster.soaking.world import World
-from tests.kit.servers import ServerKind
+from tests.cluster.soaking.world import World, world_of
 
 STORY_LINES = 60
-LOG_CHARACTERS = 30_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,31 +41,14 @@ class Outcome:
 
 async def soak(plan: Plan, *, say: Callable[[str], None] = print) -> Outcome:
     """Runs until the time is over; fails at the first thing that is wrong, with the seed and what had happened."""
-    chance = random.Random(plan.seed)
-    kinds = [ServerKind.OURS] * plan.ours + [ServerKind.REAL] * plan.real
-    ports = free_ports(2 * len(kinds), chance)
-    members = [
-        Member(kind, number=at, client_port=ports[2 * at], cluster_port=ports[2 * at + 1])
-        for at, kind in enumerate(kinds)
-    ]
     outcome = Outcome(seed=plan.seed)
-    try:
-        async with trio.open_nursery() as nursery:
-            world = World(members, chance=chance, nursery=nursery)
-            try:
-                await _rounds(world, plan, outcome, say)
-            except Exception as error:
-                story = "\n".join(world.story[-STORY_LINES:])
-                error.add_note(f"seed {plan.seed}, round {outcome.rounds + 1}; what happened:\n{story}")
-                raise
-            nursery.cancel_scope.cancel()
-    except BaseException:
-        _keep_logs(members, plan.logs)
-        raise
-    finally:
-        with trio.CancelScope(shield=True):
-            for member in members:
-                await member.end(signal.SIGKILL)
+    async with world_of(seed=plan.seed, ours=plan.ours, real=plan.real, logs=plan.logs) as world:
+        try:
+            await _rounds(world, plan, outcome, say)
+        except Exception as error:
+            story = "\n".join(world.story[-STORY_LINES:])
+            error.add_note(f"{story}\nseed {plan.seed}, round {outcome.rounds + 1}; what happened is above")
+            raise
     return outcome
 
 
@@ -98,15 +74,3 @@ async def _rounds(world: World, plan: Plan, outcome: Outcome, say: Callable[[str
             say(str(outcome))
         if time.monotonic() > end:
             return
-
-
-def _keep_logs(members: list[Member], folder: Path | None) -> None:
-    """Writes the logs of all servers that ever ran to a folder, for those who look into a failure."""
-    if folder is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for member in members:
-        if member.server is not None:
-            member.logs.append(member.server.log_text())
-        for number, text in enumerate(member.logs):
-            (folder / f"{member.name}-{number}.log").write_text(text[-LOG_CHARACTERS:])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 
 from tests.cluster.soaking.listener import Ledger, Listener, connected
-from tests.cluster.soaking.members import ACCOUNTS, Member
+from tests.cluster.soaking.members import ACCOUNTS, Member, free_ports
+from tests.kit.servers import ServerKind
 
 SUBJECTS = (*(f"s.{number}" for number in range(6)), *(f"w.{first}.{last}" for first in range(3) for last in "xy"))
 """Everything that is published on, beside what shows that nothing is lost."""
@@ -18,6 +21,7 @@ QUEUES = ("", "", "q1", "q2")
 FENCE = "audit.fence"
 STEADY = "steady"
 CLIENTS_MAX = 40
+LOG_CHARACTERS = 30_000
 LARGE = b" " + b"x" * 70_000
 
 
@@ -151,3 +155,39 @@ class World:
             await trio.sleep(self.chance.choice((0, 0, 0.1)))
         for member in self.members:
             await self.furnish(member)
+
+
+@asynccontextmanager
+async def world_of(*, seed: int, ours: int, real: int, logs: Path | None = None) -> AsyncIterator[World]:
+    """A cluster that is not started yet: `heal` does that. Nothing is left of it afterwards but, if it failed, its logs."""
+    chance = random.Random(seed)
+    kinds = [ServerKind.OURS] * ours + [ServerKind.REAL] * real
+    ports = free_ports(2 * len(kinds), chance)
+    members = [
+        Member(kind, number=at, client_port=ports[2 * at], cluster_port=ports[2 * at + 1])
+        for at, kind in enumerate(kinds)
+    ]
+    try:
+        async with trio.open_nursery() as nursery:
+            yield World(members, chance=chance, nursery=nursery)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        _keep_logs(members, logs)
+        # Usually there is one failure; it is shown as itself.
+        raise group.exceptions[0] if len(group.exceptions) == 1 else group from None
+    finally:
+        with trio.CancelScope(shield=True):
+            for member in members:
+                await member.end(signal.SIGKILL)
+
+
+def _keep_logs(members: list[Member], folder: Path | None) -> None:
+    """Writes the logs of all servers that ever ran to a folder, for those who look into a failure."""
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for member in members:
+        if member.server is not None:
+            member.logs.append(member.server.log_text())
+        for number, text in enumerate(member.logs):
+            (folder / f"{member.name}-{number}.log").write_text(text[-LOG_CHARACTERS:])
