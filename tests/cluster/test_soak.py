@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.soaking import audit as audits
-from tests.cluster.soaking.audit import AuditFailed, audit, matches
-from tests.cluster.soaking.listener import Subscription
+from tests.cluster.soaking.audit import AuditFailed, audit
+from tests.cluster.soaking.listener import Subscription, matches
 from tests.cluster.soaking.soak import Plan, soak
 from tests.cluster.soaking.world import World, world_of
 
@@ -67,7 +67,7 @@ async def test_the_audit_notices_a_message_that_comes_twice() -> None:
         for _ in range(2):
             await member.probers["A"].publish("steady.0", b"A.again")
         await member.steady["A"].settle()
-        with pytest.raises(AuditFailed, match=r"A\.again .*2\. time"):
+        with pytest.raises(AuditFailed, match=r"A\.again .* again"):
             await audit(world)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from tests.cluster.soaking.listener import Listener, Subscription
+from tests.cluster.soaking.listener import Listener, Subscription, matches
 from tests.cluster.soaking.members import ACCOUNTS
 from tests.cluster.soaking.world import FENCE, STEADY, SUBJECTS, World
 
@@ -34,8 +34,8 @@ async def audit(world: World) -> dict[str, float]:
         await _fence(world)
         _check_steady(world)
         await _probe(world)
-        if world.ledger.faults:
-            raise AuditFailed("\n".join(world.ledger.faults[:20]))
+        if faults := world.ledger.faults():
+            raise AuditFailed("\n".join(faults[:20]))
     finally:
         world.quiet = False
     world.ledger.forget()
@@ -191,14 +191,3 @@ def _who_wants(world: World, account: str, subject: str) -> list[tuple[Listener,
         for sid, asked in listener.subscriptions.items()
         if matches(asked.subject, subject)
     ]
-
-
-def matches(pattern: str, subject: str) -> bool:
-    """Whether a subscription to `pattern` gets what is published on `subject`."""
-    wanted, tokens = pattern.split("."), subject.split(".")
-    for at, token in enumerate(wanted):
-        if token == ">":
-            return len(tokens) > at
-        if at >= len(tokens) or token not in ("*", tokens[at]):
-            return False
-    return len(wanted) == len(tokens)

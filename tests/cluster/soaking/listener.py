@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import trio
@@ -23,17 +23,31 @@ class Subscription:
     queue: str = ""
 
 
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a subscription to `pattern` gets what is published on `subject`."""
+    wanted, tokens = pattern.split("."), subject.split(".")
+    for at, token in enumerate(wanted):
+        if token == ">":
+            return len(tokens) > at
+        if at >= len(tokens) or token not in ("*", tokens[at]):
+            return False
+    return len(wanted) == len(tokens)
+
+
 class Ledger:
     """Who heard what since the last `forget`. A message is known by the first word of its payload: `ACCOUNT.NUMBER`.
 
-    `plain` counts by client, subscription and message; `shared` by account, queue group and message. `faults` are what
-    must never happen at any time: a message that comes twice, or in another account.
+    `plain` counts by client, subscription and message; `shared` by account, queue group and message. A message that comes
+    twice, or in another account, is a fault at any time, but for one case that the protocol cannot exclude. A server that
+    gets a message for a queue group whose last member has just left it passes the message on to a server that has members.
+    There it also comes to subscriptions without a group, which had it already. `left` are the groups that were left.
     """
 
     def __init__(self) -> None:
         self.plain: Counter[tuple[str, str, str]] = Counter()
         self.shared: Counter[tuple[str, str, str]] = Counter()
-        self.faults: list[str] = []
+        self.left: set[tuple[str, str]] = set()
+        self._twice: list[tuple[Listener, Subscription, str, str]] = []
 
     def note(self, listener: Listener, sid: str, subject: str, payload: bytes) -> None:
         """A client has heard a message."""
@@ -44,13 +58,28 @@ class Ledger:
         else:
             count = self.plain[listener.name, sid, message] = self.plain[listener.name, sid, message] + 1
         if count > 1 or not message.startswith(listener.account + "."):
-            asked = listener.asked[sid]
-            self.faults.append(f"{message} on {subject} came to {listener.name} by {asked} for the {count}. time")
+            self._twice.append((listener, listener.asked[sid], subject, message))
+
+    def leave(self, listener: Listener, asked: Iterable[Subscription]) -> None:
+        """Subscriptions of a client end."""
+        self.left |= {(listener.account, one.subject) for one in asked if one.queue}
+
+    def faults(self) -> list[str]:
+        """What must not have happened."""
+        return [
+            f"{message} on {subject} came to {listener.name} again, or wrongly, by {asked}"
+            for listener, asked, subject, message in self._twice
+            if asked.queue
+            or not message.startswith(listener.account + ".")
+            or not any(account == listener.account and matches(left, subject) for account, left in self.left)
+        ]
 
     def forget(self) -> None:
         """Everything sent so far has arrived: it will not come again."""
         self.plain.clear()
         self.shared.clear()
+        self.left.clear()
+        self._twice.clear()
 
 
 class Listener:
@@ -83,8 +112,13 @@ class Listener:
 
     async def unsubscribe(self, sid: str) -> None:
         """Ends a subscription, without waiting for the server. What is on its way still counts as heard."""
-        del self.subscriptions[sid]
+        self._ledger.leave(self, [self.subscriptions.pop(sid)])
         await self.send(f"UNSUB {sid}\r\n".encode())
+
+    def ends(self) -> None:
+        """The connection is about to end, or has ended: nothing is wanted any more."""
+        self._ledger.leave(self, self.subscriptions.values())
+        self.subscriptions.clear()
 
     async def publish(self, subject: str, payload: bytes, *, reply: str = "") -> None:
         """Publishes, without waiting for the server."""

@@ -42,6 +42,9 @@ class Member:
         self.kind = kind
         self.name = f"{kind.value}-{number}"
         self.client_port, self.cluster_port = client_port, cluster_port
+        # Whom it dials, and what its configuration says beside, outside and inside of the cluster block.
+        self.dials: list[int] = []
+        self.more = self.cluster_more = ""
         self.server: Server | None = None
         self.server_id = ""
         self.clients: list[Listener] = []
@@ -60,13 +63,14 @@ class Member:
         """Everybody who is connected here."""
         return [*self.clients, *self.probers.values(), *self.steady.values()]
 
-    async def start(self, *, routes: list[int]) -> None:
+    async def start(self) -> None:
         """Starts a server and waits until it serves."""
-        urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+        urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.dials)
         users = ", ".join(f"{name} {{ users: [{{user: {name}, password: {name}}}] }}" for name in ACCOUNTS)
         config = (
             f"server_name: {self.name}\naccounts {{ {users} }}\n"
-            f'cluster {{ name: soak, listen: "127.0.0.1:{self.cluster_port}", routes: [{urls}] }}\n'
+            f'cluster {{ name: soak, listen: "127.0.0.1:{self.cluster_port}", routes: [{urls}], {self.cluster_more} }}\n'
+            f"{self.more}\n"
         )
         self.server = Server(
             self.kind, config=config, args=["-D"], monitoring=True, listen=f"127.0.0.1:{self.client_port}"
@@ -95,7 +99,7 @@ class Member:
         self.server_id = ""
         self.disturbed = True
         for listener in self.listeners:
-            listener.subscriptions.clear()
+            listener.ends()
         self.clients, self.probers, self.steady = [], {}, {}
 
     async def end(self, number: signal.Signals) -> None:

@@ -89,7 +89,7 @@ class World:
                 member.clients.append(client)
             elif deed < 0.4 and member.clients:
                 client = member.clients.pop(self.chance.randrange(len(member.clients)))
-                client.subscriptions.clear()
+                client.ends()
                 await client.close()
             elif member.clients:
                 client = self.chance.choice(member.clients)
@@ -148,7 +148,7 @@ class World:
         for member in self.chance.sample(self.members, k=len(self.members)):
             if not member.is_up:
                 if member.server is None:
-                    await member.start(routes=[other.cluster_port for other in self.members])
+                    await member.start()
                 else:
                     await member.learn_id()
                 self.tell(f"up {member.name}")
@@ -167,6 +167,9 @@ async def world_of(*, seed: int, ours: int, real: int, logs: Path | None = None)
         Member(kind, number=at, client_port=ports[2 * at], cluster_port=ports[2 * at + 1])
         for at, kind in enumerate(kinds)
     ]
+    for member in members:
+        # The same list for all, itself in it, as is usual.
+        member.dials = [other.cluster_port for other in members]
     try:
         async with trio.open_nursery() as nursery:
             yield World(members, chance=chance, nursery=nursery)
