@@ -11,7 +11,7 @@ import trio
 from tests.cluster.soaking import audit as audits
 from tests.cluster.soaking.audit import audit
 from tests.cluster.soaking.members import Member
-from tests.cluster.soaking.world import World, world_of
+from tests.cluster.soaking.world import Origin, World, world_of
 from tests.kit.cable import Cable, Damage, cable_to
 from tests.kit.eventually import eventually
 
@@ -138,7 +138,7 @@ async def test_a_partition_that_is_short_is_bridged(mix: str) -> None:
         routes = {row["rid"] for row in (await one.page("/routez"))["routes"]}
         part(cables, one, other)
         message = world.message("A")
-        world.steady_from[message] = one
+        world.steady_from[message] = Origin(one, one.probers["A"].name)
         await one.probers["A"].publish("steady.0", message.encode())
         await live_apart(world)
         mend(cables, forget=False)

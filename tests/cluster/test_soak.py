@@ -14,7 +14,7 @@ from tests.cluster.soaking import audit as audits
 from tests.cluster.soaking.audit import AuditFailed, audit
 from tests.cluster.soaking.listener import Subscription, matches
 from tests.cluster.soaking.soak import Plan, soak
-from tests.cluster.soaking.world import World, world_of
+from tests.cluster.soaking.world import Origin, World, world_of
 
 SECONDS = 6.0
 OF_OURS, MIXED = (3, 0), (2, 2)
@@ -74,8 +74,8 @@ async def test_the_audit_notices_a_message_that_comes_twice() -> None:
 async def test_the_audit_notices_a_message_that_is_lost() -> None:
     async with healed_world() as world:
         await audit(world)
-        world.steady_from["A.never-sent"] = world.members[0]
-        with pytest.raises(AuditFailed, match="is lost"):
+        world.steady_from["A.never-sent"] = Origin(world.members[0], "nobody")
+        with pytest.raises(AuditFailed, match="did not come"):
             await audit(world)
 
 

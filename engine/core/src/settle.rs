@@ -1,11 +1,27 @@
 //! Settling a plain CONNECT on an open listener, by the control plane's rule (`OpenRule`).
 
+use std::sync::Arc;
+
 use crate::codec::connect::{self, push_json_string, Connect};
-use crate::conn::{Arrival, OpenRule};
+use crate::conn::{Arrival, Conn, OpenRule};
 use crate::engine::Engine;
 use crate::event::Event;
 
 impl Engine {
+    /// What newcomers through a door are told has changed. Those who came through it before and have not said CONNECT yet
+    /// are settled by the new rule, too: nobody else would tell them.
+    pub fn change_open_rule(&mut self, door: u32, rule: &Arc<OpenRule>) {
+        let waits = |conn: &Conn| {
+            conn.admission.open_rule.is_some() && conn.arrival.as_ref().is_some_and(|arrival| arrival.door == door)
+        };
+        let waiting: Vec<_> = self.conns.iter().filter(|(_, conn)| waits(conn)).map(|(slot, _)| slot).collect();
+        for slot in waiting {
+            if let Some(conn) = self.conns.get_mut(slot) {
+                conn.admission.open_rule = Some(rule.clone());
+            }
+        }
+    }
+
     /// True when the CONNECT was settled here; false leaves it to the control plane.
     pub(crate) fn settle_plain(&mut self, slot: u32, json: &[u8], now_ns: u64) -> bool {
         let Some(conn) = self.conns.get_mut(slot) else { return false };

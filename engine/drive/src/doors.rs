@@ -30,6 +30,9 @@ impl Run {
         for door in self.doors.iter_mut().filter(|door| door.rule.number == rule.number) {
             door.rule = rule.clone();
         }
+        if let Some(open_rule) = &rule.welcome.open_rule {
+            self.engine.change_open_rule(rule.number, open_rule);
+        }
     }
 
     /// Accepts nobody any more.

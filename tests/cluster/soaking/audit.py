@@ -13,6 +13,7 @@ from tests.cluster.soaking.world import FENCE, STEADY, SUBJECTS, World
 
 ROUTES_S = 20.0
 INTEREST_S = 10.0
+LATE_S = 1.0
 Interest = set[tuple[str, str, str]]
 
 
@@ -25,23 +26,20 @@ async def audit(world: World) -> dict[str, float]:
     begin = time.monotonic()
     await _patiently(lambda: _missing_routes(world), ROUTES_S)
     routes_there = time.monotonic()
-    world.quiet = True
-    try:
+    async with world.traffic:
         await _settle_clients(world)
         settled = time.monotonic()
         await _patiently(lambda: _wrong_interest(world), INTEREST_S)
         interest_right = time.monotonic()
         await _fence(world)
-        _check_steady(world)
+        await _check_steady(world)
         await _probe(world)
         if faults := world.ledger.faults():
             raise AuditFailed("\n".join(faults[:20]))
-    finally:
-        world.quiet = False
-    world.ledger.forget()
-    world.steady_from.clear()
-    for member in world.members:
-        member.disturbed = False
+        world.ledger.forget()
+        world.steady_from.clear()
+        for member in world.members:
+            member.disturbed = False
     return {"routes_s": routes_there - begin, "interest_s": interest_right - settled}
 
 
@@ -130,18 +128,32 @@ async def _fence(world: World) -> None:
                 await listener.until(lambda key=key: world.ledger.plain[key] > 0, what=f"{message} at {listener.name}")  # type: ignore[misc]
 
 
-def _check_steady(world: World) -> None:
+async def _check_steady(world: World) -> None:
     """Between two servers to which nothing happened, nothing is lost."""
+    lost = _lost_steady(world)
+    if not lost:
+        return
+    await trio.sleep(LATE_S)
+    later = _lost_steady(world)
+    found = [f"{text}; {LATE_S} s later it is {'still not' if text in later else ''} there" for text in lost]
+    raise AuditFailed("\n".join(found[:20]))
+
+
+def _lost_steady(world: World) -> list[str]:
+    found = []
     for message, origin in world.steady_from.items():
-        if origin.disturbed:
+        if origin.member.disturbed:
             continue
         for member in world.members:
             listener = member.steady[message[0]]
-            if member.disturbed:
-                continue
-            [sid] = [sid for sid, asked in listener.subscriptions.items() if asked.subject.startswith(STEADY)]
-            if world.ledger.plain[listener.name, sid, message] != 1:
-                raise AuditFailed(f"{message}, published at {origin.name}, is lost for {listener.name}")
+            if not member.disturbed and world.ledger.plain[listener.name, _steady_sid(listener), message] != 1:
+                found.append(f"{message} of {origin.client} (+{origin.extra_bytes}) did not come to {listener.name}")
+    return found
+
+
+def _steady_sid(listener: Listener) -> str:
+    [sid] = [sid for sid, asked in listener.subscriptions.items() if asked.subject.startswith(STEADY)]
+    return sid
 
 
 async def _probe(world: World) -> None:

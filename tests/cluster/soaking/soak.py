@@ -69,7 +69,7 @@ async def _rounds(world: World, plan: Plan, outcome: Outcome, say: Callable[[str
         outcome.published = world.published
         outcome.routes_s.append(took["routes_s"])
         outcome.interest_s.append(took["interest_s"])
-        world.tell(f"round {outcome.rounds} is right after {took}")
+        world.tell(f"round {outcome.rounds} is right")
         if outcome.rounds % 10 == 0:
             say(str(outcome))
         if time.monotonic() > end:

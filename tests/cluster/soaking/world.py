@@ -6,6 +6,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -25,6 +26,15 @@ LOG_CHARACTERS = 30_000
 LARGE = b" " + b"x" * 70_000
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a message of the steady kind was published, by whom, and how large it was."""
+
+    member: Member
+    client: str
+    extra_bytes: int = 0
+
+
 class World:
     """The members, their clients, and what was published."""
 
@@ -32,9 +42,9 @@ class World:
         self.members = list(members)
         self.chance = chance
         self.ledger = Ledger()
-        self.quiet = False
+        self.traffic = trio.Lock()
         self.published = 0
-        self.steady_from: dict[str, Member] = {}
+        self.steady_from: dict[str, Origin] = {}
         self.story: list[str] = []
         self._nursery = nursery
         self._numbers = 0
@@ -107,12 +117,12 @@ class World:
     # -- traffic
 
     def begin_traffic(self) -> None:
-        """From now on messages are published at every server, except in quiet times."""
+        """From now on messages are published at every server, except while somebody else holds `traffic`."""
         self._nursery.start_soon(self._publish_for_ever)
 
     async def _publish_for_ever(self) -> None:
         while True:
-            if not self.quiet:
+            async with self.traffic:
                 for member in self.up:
                     for account, prober in list(member.probers.items()):
                         await self._publish(member, account, prober)
@@ -122,7 +132,7 @@ class World:
         message = self.message(account)
         large = LARGE if self.chance.random() < 0.01 else b""
         if self.chance.random() < 0.3:
-            self.steady_from[message] = member
+            self.steady_from[message] = Origin(member, prober.name, len(large))
             await prober.publish(f"{STEADY}.{self.chance.randrange(3)}", message.encode() + large)
         else:
             await prober.publish(self.chance.choice(SUBJECTS), message.encode() + large)
