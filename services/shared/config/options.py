@@ -214,6 +214,13 @@ class ClusterOptions:
 
 
 @record
+class ProxiesOptions:
+    """The `proxies` block. `trusted` are public nkeys: who signs with one of them may stand before clients."""
+
+    trusted: tuple[str, ...] = ()
+
+
+@record
 class LogOptions:
     """Where log lines go and which levels are on."""
 
@@ -299,6 +306,7 @@ class Options:
     allow_non_tls: bool = False
     websocket: WebsocketOptions | None = None
     cluster: ClusterOptions | None = None
+    proxies: ProxiesOptions | None = None
 
     fleet: FleetOptions = FleetOptions()
 

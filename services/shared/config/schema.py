@@ -17,6 +17,7 @@ from services.shared.config.options import (
     ClusterOptions,
     FleetOptions,
     Options,
+    ProxiesOptions,
     SubjectMapping,
     TlsOptions,
     WebsocketOptions,
@@ -95,6 +96,12 @@ def _mappings(entry: Entry) -> tuple[SubjectMapping, ...]:
     from services.shared.config.schema_mappings import mappings
 
     return mappings(entry)
+
+
+def _proxies(entry: Entry) -> ProxiesOptions:
+    from services.shared.config.schema_proxies import proxies
+
+    return proxies(entry)
 
 
 def _tls(entry: Entry) -> TlsOptions:
@@ -255,6 +262,7 @@ _RULES: Final = {
         ("allow_non_tls", "allow_non_tls", boolean),
         ("websocket ws", "websocket", _websocket),
         ("cluster", "cluster", _cluster),
+        ("proxies", "proxies", _proxies),
         ("store_dir storedir", "store_dir", _store_dir),
         ("fleet", "fleet", _fleet),
     ),

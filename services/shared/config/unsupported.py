@@ -29,7 +29,6 @@ _TOP_LEVEL: Final = (
     ("leafnodes leaf", Unsupported("a node neither accepts nor dials leaf nodes")),
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
     ("mqtt", Unsupported("MQTT clients are not served")),
-    ("proxies", Unsupported("trusted proxies are not known")),
     ("operator operators root roots root_operator root_operators", Unsupported(_JWT)),
     ("trusted trusted_keys", Unsupported(_JWT)),
     ("resolver account_resolver accounts_resolver", Unsupported(_JWT)),
