@@ -78,7 +78,11 @@ class EventSink:
             case "closed":
                 self._closed(event)
             case "violation":
-                self._log.error(f"{self._prefix(event[1])} - {violation_text(event[2], event[3], event[4])}")
+                self._log.error(f"{self._prefix(event[1])} - {violation_text(*event[2:])}")
+            case "spent":
+                _, cid, sid, most = event
+                name = sid.decode(errors="replace")
+                self._log.debug(f"{self._prefix(cid)} - Auto-unsubscribe limit of {most} reached for sid '{name}'")
             case "peer":
                 if self.routes is not None:
                     self.routes.heard(event[1], event[2])
@@ -110,11 +114,13 @@ class EventSink:
             return
         if newcomer is None and came_in:
             newcomer = arrived(cid, Arrival(*came_in))
+        prefix = newcomer.log_prefix if newcomer is not None else ""
         if about:
             note = json.loads(about)
             self._census.part(note["account"])
-            if self._log.traces:
-                self._remember(cid, note_prefix(cid, note))
+            prefix = note_prefix(cid, note)
+        if prefix and self._log.traces:
+            self._remember(cid, prefix)
         log_closed(self._log, cid=cid, about=about, newcomer=newcomer, reason=_REASONS[code], detail=detail)
         text = about or (unsettled_note_text(newcomer) if newcomer is not None else b"")
         if text:
@@ -132,8 +138,7 @@ class EventSink:
             self._engine.close(cid, CloseReason.PROTOCOL_VIOLATION)
 
     def _trace(self, event: Event) -> None:
-        _, cid, inbound, line, body = event
-        arrow = "<<-" if inbound else "->>"
+        _, cid, arrow, line, body = event
         prefix = self._prefix(cid)
         self._log.trace(f"{prefix} - {arrow} [{line.decode(errors='replace')}]")
         if body:

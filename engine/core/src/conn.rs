@@ -270,6 +270,11 @@ impl Conn {
         &self.out
     }
 
+    /// True once something has come from the peer.
+    pub fn has_spoken(&self) -> bool {
+        self.last_in_ns != self.opened_ns
+    }
+
     /// Messages that were received from the peer.
     pub fn messages(&self) -> u64 {
         self.traffic.in_msgs

@@ -67,8 +67,8 @@ pub struct Settings {
     pub no_stall: bool,
     /// Remember the routes of subjects.
     pub remember_routes: bool,
-    /// Report every accepted connection.
-    pub report_arrivals: bool,
+    /// Report what only a log of details shows: accepted connections, subscriptions that reach their maximum.
+    pub report_details: bool,
     /// Most connections at a time.
     pub conns_max: u64,
     /// Other servers of a cluster are told of subscriptions. It must be set before the first of these.
@@ -89,7 +89,7 @@ impl Default for Settings {
             trace_body_max: 0,
             no_stall: false,
             remember_routes: true,
-            report_arrivals: false,
+            report_details: false,
             conns_max: 65_536,
             routes: false,
         }
@@ -270,7 +270,7 @@ impl Engine {
     pub fn open_arrived(&mut self, admission: Admission, arrival: Arrival, greeting: &[u8], now_ns: u64) -> u32 {
         let cid = admission.cid;
         let slot = self.open(admission, now_ns);
-        if self.settings.report_arrivals {
+        if self.settings.report_details {
             self.events.push(Event::Arrived { cid, arrival: Box::new(arrival.clone()) });
         }
         if let Some(conn) = self.conns.get_mut(slot) {

@@ -17,6 +17,17 @@ pub enum Violation {
     Subscribe,
 }
 
+/// Which way a protocol line went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heading {
+    /// From the peer.
+    In,
+    /// To the peer.
+    Out,
+    /// Nowhere: something that the engine did by itself.
+    Within,
+}
+
 /// Who a traced message went to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receiver {
@@ -40,7 +51,7 @@ pub enum Event {
         /// How it came in, when this is its first CONNECT and the engine accepted it.
         arrival: Option<Box<Arrival>>,
     },
-    /// A connection was accepted by the engine (only while arrivals are reported).
+    /// A connection was accepted by the engine (only while details are reported).
     Arrived {
         /// Client id.
         cid: u64,
@@ -149,13 +160,24 @@ pub enum Event {
         subject: Box<[u8]>,
         /// Queue group, or empty.
         queue: Box<[u8]>,
+        /// The client's name for the subscription, or empty.
+        sid: Box<[u8]>,
+    },
+    /// A subscription gets the last message that it was to get (only while details are reported).
+    Spent {
+        /// Client id.
+        cid: u64,
+        /// The client's name for the subscription.
+        sid: Box<[u8]>,
+        /// Its maximum.
+        max: u64,
     },
     /// A protocol line, for the log (only while tracing is on).
     Trace {
         /// Client id.
         cid: u64,
-        /// From the peer, or to it.
-        inbound: bool,
+        /// Where it went.
+        heading: Heading,
         /// The line without CRLF.
         line: Box<[u8]>,
         /// Header and payload of a message.
@@ -197,7 +219,8 @@ impl Event {
                 let named: usize = receivers.iter().map(|r| r.subject.len() + r.queue.len() + 64).sum();
                 destination.len() + subject.len() + mapped.len() + header.len() + named
             }
-            Self::Violation { subject, queue, .. } => subject.len() + queue.len(),
+            Self::Violation { subject, queue, sid, .. } => subject.len() + queue.len() + sid.len(),
+            Self::Spent { sid, .. } => sid.len(),
             Self::Trace { line, body, .. } => line.len() + body.as_ref().map_or(0, |body| body.len()),
             Self::Connect { .. }
             | Self::Peer { .. }

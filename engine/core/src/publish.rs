@@ -146,7 +146,13 @@ impl Engine {
         self.send_err(slot, &text);
         if let Some(conn) = self.conns.get(slot) {
             let cid = conn.admission.cid;
-            self.events.push(Event::Violation { cid, kind, subject: subject.into(), queue: Box::default() });
+            self.events.push(Event::Violation {
+                cid,
+                kind,
+                subject: subject.into(),
+                queue: Box::default(),
+                sid: Box::default(),
+            });
         }
     }
 

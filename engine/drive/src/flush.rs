@@ -13,7 +13,6 @@ use crate::io::Phase;
 use crate::link::{Ended, BATCH_BYTES};
 use crate::run::Run;
 
-use natsfleet_core::errors::CloseReason;
 use natsfleet_core::outbuf::OutBuf;
 
 /// Less output than this is written at once.
@@ -117,7 +116,8 @@ impl Run {
                 self.watch(slot);
                 self.finish_if_closing(slot);
             }
-            Err(ended) => self.peer_gone(slot, ended.reason, &ended.detail),
+            Err(Failed::Socket(error)) => self.write_failed(slot, &error),
+            Err(Failed::Layers(Ended { reason, detail })) => self.peer_gone(slot, reason, &detail),
         }
     }
 
@@ -209,7 +209,7 @@ impl Run {
         io.wants_write = !out.is_empty();
         self.engine.give_back(slot, out, written, input.bytes, self.now_ns);
         match error {
-            Some(error) => self.peer_gone(slot, CloseReason::WriteError, &error.to_string()),
+            Some(error) => self.write_failed(slot, &error),
             None => {
                 self.watch(slot);
                 self.lending.again.push(slot);
@@ -228,7 +228,7 @@ impl Run {
     }
 
     /// Writes a plain connection's output; true when the socket took less than there is.
-    fn write_plain(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
+    fn write_plain(&mut self, slot: u32, input: &[u8]) -> Result<bool, Failed> {
         let Some(fd) = self.io(slot).map(|io| io.raw()) else { return Ok(false) };
         while let Some(conn) = self.engine.conn(slot).filter(|conn| !conn.out().is_empty()) {
             self.gather.clear();
@@ -247,7 +247,7 @@ impl Run {
     }
 
     /// The same through layers: what they have ready, then as much of the core's output as may follow it.
-    fn write_layered(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
+    fn write_layered(&mut self, slot: u32, input: &[u8]) -> Result<bool, Failed> {
         loop {
             let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return Ok(false) };
             let fd = io.raw();
@@ -263,7 +263,7 @@ impl Run {
                     pieces.push(taken);
                     left > 0
                 });
-                link.encode(&pieces, &mut self.bench)?;
+                link.encode(&pieces, &mut self.bench).map_err(Failed::Layers)?;
                 self.engine.wrote(slot, BATCH_BYTES - left, self.now_ns);
                 continue;
             }
@@ -302,12 +302,18 @@ pub(crate) fn look_again(patience: &mut u32) {
     }
 }
 
+/// Why nothing more can be written.
+enum Failed {
+    Socket(io::Error),
+    Layers(Ended),
+}
+
 /// What a write achieved: nothing for now is no error.
-fn written(result: io::Result<usize>) -> Result<usize, Ended> {
+fn written(result: io::Result<usize>) -> Result<usize, Failed> {
     match result {
         Ok(count) => Ok(count),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(error) => Err(Ended { reason: CloseReason::WriteError, detail: error.to_string() }),
+        Err(error) => Err(Failed::Socket(error)),
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Limits {
     trace_body_max: usize,
     no_stall: bool,
     remember_routes: bool,
-    report_arrivals: bool,
+    report_details: bool,
     conns_max: u64,
     routes: bool,
 }
@@ -66,7 +66,7 @@ impl From<Limits> for Settings {
             trace_body_max: l.trace_body_max,
             no_stall: l.no_stall,
             remember_routes: l.remember_routes,
-            report_arrivals: l.report_arrivals,
+            report_details: l.report_details,
             conns_max: l.conns_max,
             routes: l.routes,
         }

@@ -1,7 +1,7 @@
 //! Events as tuples whose first member is their name.
 
 use natsfleet_core::conn::{Arrival, Traffic};
-use natsfleet_core::event::{Event, Violation};
+use natsfleet_core::event::{Event, Heading, Violation};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -65,16 +65,22 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
                 .into_pyobject(py)?
                 .into_any()
         }
-        Event::Violation { cid, kind, subject, queue } => {
+        Event::Violation { cid, kind, subject, queue, sid } => {
             let kind = match kind {
                 Violation::Publish => "publish",
                 Violation::Reply => "reply",
                 Violation::Subscribe => "subscribe",
             };
-            ("violation", cid, kind, bytes(&subject), bytes(&queue)).into_pyobject(py)?.into_any()
+            ("violation", cid, kind, bytes(&subject), bytes(&queue), bytes(&sid)).into_pyobject(py)?.into_any()
         }
-        Event::Trace { cid, inbound, line, body } => {
-            ("trace", cid, inbound, bytes(&line), body.as_deref().map(bytes)).into_pyobject(py)?.into_any()
+        Event::Spent { cid, sid, max } => ("spent", cid, bytes(&sid), max).into_pyobject(py)?.into_any(),
+        Event::Trace { cid, heading, line, body } => {
+            let arrow = match heading {
+                Heading::In => "<<-",
+                Heading::Out => "->>",
+                Heading::Within => "<->",
+            };
+            ("trace", cid, arrow, bytes(&line), body.as_deref().map(bytes)).into_pyobject(py)?.into_any()
         }
     };
     Ok(tuple)

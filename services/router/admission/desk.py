@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
+from services.router.admission.connect_trace import redacted
 from services.router.admission.decision import decide_admission, decide_without_connect, refuse_for_room
 from services.router.admission.directory import Directory, Listener
 from services.router.admission.errors import MalformedHello
@@ -23,6 +24,7 @@ from services.router.newcomers import (
     Newcomer,
     about,
     arrived,
+    note_prefix,
     open_about,
     recall,
     with_cookies,
@@ -183,14 +185,15 @@ class Desk:
             verdict = decide_without_connect(facts=newcomer.facts, directory=self.rules.directory)
             self._settle(newcomer, SILENT, verdict, note)
             return
+        if self._log.traces:
+            prefix = newcomer.log_prefix if note is None else note_prefix(cid, note)
+            self._log.trace(f"{prefix} - <<- [CONNECT {redacted(arguments)}]")
         try:
             hello = with_cookies(parse_hello(arguments, previous=newcomer.hello), newcomer.cookies)
         except MalformedHello as fault:
             self._log.error(f"{newcomer.log_prefix} - {fault}")
             self._engine.close(cid, CloseReason.PROTOCOL_VIOLATION)
             return
-        if self._log.traces:
-            self._log.trace(f"{newcomer.log_prefix} - <<- [CONNECT {redacted(arguments)}]")
         verdict = decide_admission(hello=hello, facts=newcomer.facts, directory=self.rules.directory)
         if isinstance(verdict, CheckPassword):
             self._newcomers[cid] = newcomer
@@ -288,17 +291,3 @@ def claims_of(hello: Hello, identity: Identity) -> Hello:
     """A refused CONNECT as monitoring may show it: as whom it was judged, and that there was a token, but not which."""
     token = REDACTED if hello.auth_token else ""
     return replace(without_secrets(hello), user=identity.user, nkey=identity.nkey, auth_token=token)
-
-
-def redacted(arguments: bytes) -> str:
-    """A CONNECT for the log, without its secrets (reference: operations 5.5)."""
-    try:
-        members = json.loads(arguments)
-    except ValueError:
-        return "(no JSON)"
-    if isinstance(members, dict):
-        for key in members:
-            folded = key.casefold()
-            if folded.startswith(("pass", "auth_token")) or folded in ("sig", "proxy_sig", "nkey"):
-                members[key] = "[REDACTED]"
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))

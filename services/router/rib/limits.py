@@ -30,7 +30,7 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
         "trace_body_max": max(options.log.max_traced_msg_len, 0),
         "no_stall": options.no_fast_producer_stall,
         "remember_routes": not options.no_sublist_cache,
-        "report_arrivals": options.log.debug,
+        "report_details": options.log.debug,
         "conns_max": max(options.max_connections, 0),
         "routes": options.cluster is not None and options.cluster.port != 0,
     }
