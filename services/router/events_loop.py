@@ -79,6 +79,8 @@ class EventSink:
                 self._closed(event)
             case "violation":
                 self._log.error(f"{self._prefix(event[1])} - {violation_text(*event[2:])}")
+            case "slow":
+                self._log.info(f"{self._prefix(event[1])} - {event[2]}")
             case "spent":
                 _, cid, sid, most = event
                 name = sid.decode(errors="replace")

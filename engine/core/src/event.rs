@@ -172,6 +172,13 @@ pub enum Event {
         /// Its maximum.
         max: u64,
     },
+    /// A receiver is slow and may stay, or is not slow any more.
+    Slow {
+        /// Client id.
+        cid: u64,
+        /// For the log.
+        text: Box<str>,
+    },
     /// A protocol line, for the log (only while tracing is on).
     Trace {
         /// Client id.
@@ -221,6 +228,7 @@ impl Event {
             }
             Self::Violation { subject, queue, sid, .. } => subject.len() + queue.len() + sid.len(),
             Self::Spent { sid, .. } => sid.len(),
+            Self::Slow { text, .. } => text.len(),
             Self::Trace { line, body, .. } => line.len() + body.as_ref().map_or(0, |body| body.len()),
             Self::Connect { .. }
             | Self::Peer { .. }

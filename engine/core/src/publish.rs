@@ -312,7 +312,7 @@ impl Engine {
         if self.crossings.responses.is_reply(account, subject) {
             delivered += self.answer(&message);
         }
-        self.settle(now_ns);
+        self.settle();
         delivered
     }
 }

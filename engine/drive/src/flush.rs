@@ -99,7 +99,7 @@ impl Run {
             return;
         }
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        let outcome = if io.wants_write {
+        let outcome = if io.wants_write && !self.engine.tries_again(slot) {
             // It was full, and will say when it is not.
             Ok(true)
         } else if io.link.is_some() {
@@ -238,7 +238,7 @@ impl Run {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => written(other)?,
             };
-            self.engine.wrote(slot, written, self.now_ns);
+            self.engine.wrote(slot, written);
             if written < self.gather.bytes() {
                 return Ok(true);
             }
@@ -264,7 +264,7 @@ impl Run {
                     left > 0
                 });
                 link.encode(&pieces, &mut self.bench).map_err(Failed::Layers)?;
-                self.engine.wrote(slot, BATCH_BYTES - left, self.now_ns);
+                self.engine.moved_below(slot, BATCH_BYTES - left);
                 continue;
             }
             self.gather.clear();
@@ -284,7 +284,8 @@ impl Run {
             };
             let full = written < self.gather.bytes();
             let own = link.wrote(written);
-            self.engine.wrote(slot, own, self.now_ns);
+            self.engine.wrote_below(slot, written - own, link.wire().len());
+            self.engine.wrote(slot, own);
             if full {
                 return Ok(true);
             }

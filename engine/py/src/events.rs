@@ -74,6 +74,7 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
             ("violation", cid, kind, bytes(&subject), bytes(&queue), bytes(&sid)).into_pyobject(py)?.into_any()
         }
         Event::Spent { cid, sid, max } => ("spent", cid, bytes(&sid), max).into_pyobject(py)?.into_any(),
+        Event::Slow { cid, text } => ("slow", cid, &*text).into_pyobject(py)?.into_any(),
         Event::Trace { cid, heading, line, body } => {
             let arrow = match heading {
                 Heading::In => "<<-",

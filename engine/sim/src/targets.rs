@@ -110,7 +110,7 @@ fn take_output(engine: &mut Engine, slot: u32, input: &[u8], output: &mut Vec<u8
         true
     });
     let pending = conn.out().pending();
-    engine.wrote(slot, pending, 1);
+    engine.wrote(slot, pending);
     let mut touched = Vec::new();
     engine.take_touched(&mut touched);
     for slot in touched {
@@ -306,7 +306,7 @@ impl Crowd {
             assert!(whole.is_some(), "no whole items: {:?}", String::from_utf8_lossy(&client.unread));
             client.unread.clear();
         }
-        self.engine.wrote(slot, count, self.now_ns);
+        self.engine.wrote(slot, count);
         self.engine.flushed(slot, &[], self.now_ns);
     }
 

@@ -45,7 +45,6 @@ from services.shared.config.units import SECOND, DurationError, format_duration,
 _LAME_DUCK_MIN_NS: Final = 30 * SECOND
 _SUB_TOKENS_MAX: Final = 255
 _WRITE_TIMEOUTS: Final = ("default", "close", "retry")
-_NO_RETRY: Final = "a receiver that takes nothing within write_deadline is closed"
 
 
 def interpret(config: ConfigMap, *, file: str, read_file: ReadFile, onto: Options) -> tuple[Options, Problems]:
@@ -177,8 +176,6 @@ def _write_timeout(entry: Entry) -> str:
     policy = string(entry)
     if policy not in _WRITE_TIMEOUTS:
         raise entry.problem("write_timeout must be 'default', 'close' or 'retry'")
-    if policy == "retry":
-        raise entry.problem(f'option "write_timeout" is not supported yet with "retry": {_NO_RETRY}')
     return policy
 
 

@@ -45,7 +45,7 @@ impl World {
             true
         });
         let count = bytes.len();
-        self.engine.wrote(client, count, self.now_ns);
+        self.engine.wrote(client, count);
         String::from_utf8(bytes).unwrap()
     }
 
