@@ -48,7 +48,7 @@ class EventSink:
     """Knows what each event of the engine means."""
 
     __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "_prefixes", "_ring", "_tracer",
-                 "on_message", "routes")  # fmt: skip
+                 "on_message", "on_served", "routes")  # fmt: skip
 
     def __init__(
         self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, tracer: Tracer,
@@ -64,6 +64,7 @@ class EventSink:
         self._dropped = 0
         self._prefixes: dict[int, str] = {}
         self.on_message: Callable[[Event], None] | None = None
+        self.on_served: Callable[[Event], None] | None = None
         self.routes: Routes | None = None
 
     def take(self, event: Event) -> None:
@@ -79,6 +80,9 @@ class EventSink:
                 self._closed(event)
             case "violation":
                 self._log.error(f"{self._prefix(event[1])} - {violation_text(*event[2:])}")
+            case "served":
+                if self.on_served is not None:
+                    self.on_served(event)
             case "slow":
                 self._log.info(f"{self._prefix(event[1])} - {event[2]}")
             case "spent":

@@ -580,6 +580,8 @@ impl Engine {
         }
         let cid = conn.admission.cid;
         self.by_cid.remove(&cid);
+        self.report_abandoned(cid);
+        let Some(conn) = self.conns.get_mut(slot) else { return };
         self.events.push(Event::Closed {
             cid,
             account: conn.admission.account,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::conn::{Arrival, Traffic};
 use crate::errors::CloseReason;
+use crate::imports::{Outcome, Timed};
 use crate::view::SubView;
 
 /// Something a user may not do.
@@ -37,6 +38,17 @@ pub struct Receiver {
     pub subject: Box<[u8]>,
     /// Queue group, or empty.
     pub queue: Box<[u8]>,
+}
+
+/// Who answered a timed request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Responder {
+    /// Client id.
+    pub cid: u64,
+    /// Its `Admission::about`.
+    pub about: Box<[u8]>,
+    /// Last measured round trip; 0 is unknown.
+    pub rtt_ns: u64,
 }
 
 /// A report. Connections are named by client id.
@@ -150,6 +162,19 @@ pub enum Event {
         /// How many more did.
         unnamed: usize,
     },
+    /// A request whose answer is timed has come to its end.
+    Served {
+        /// Number of the account whose service it is.
+        account: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// What is known of the request.
+        timed: Box<Timed>,
+        /// From the request to its end.
+        took_ns: u64,
+        /// Who answered, if that was a client here.
+        responder: Option<Box<Responder>>,
+    },
     /// A user tried what it may not do.
     Violation {
         /// Client id.
@@ -229,6 +254,9 @@ impl Event {
             Self::Violation { subject, queue, sid, .. } => subject.len() + queue.len() + sid.len(),
             Self::Spent { sid, .. } => sid.len(),
             Self::Slow { text, .. } => text.len(),
+            Self::Served { timed, responder, .. } => {
+                timed.bytes() + responder.as_ref().map_or(0, |responder| responder.about.len())
+            }
             Self::Trace { line, body, .. } => line.len() + body.as_ref().map_or(0, |body| body.len()),
             Self::Connect { .. }
             | Self::Peer { .. }

@@ -44,11 +44,13 @@ impl Engine {
 
     /// When `tick` should be called next.
     pub fn next_due_ns(&self) -> Option<u64> {
-        self.timers.peek().map(|Reverse((due, _, _))| *due)
+        let of_conns = self.timers.peek().map(|Reverse((due, _, _))| *due);
+        of_conns.into_iter().chain(self.crossings.responses.next_due_ns()).min()
     }
 
     /// Does everything that is due at `now_ns`.
     pub fn tick(&mut self, now_ns: u64) {
+        self.report_lapsed(now_ns);
         while let Some(&Reverse((due, slot, cid))) = self.timers.peek() {
             if due > now_ns {
                 break;

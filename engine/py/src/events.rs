@@ -2,6 +2,7 @@
 
 use natsfleet_core::conn::{Arrival, Traffic};
 use natsfleet_core::event::{Event, Heading, Violation};
+use natsfleet_core::imports::Outcome;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -74,6 +75,18 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
             ("violation", cid, kind, bytes(&subject), bytes(&queue), bytes(&sid)).into_pyobject(py)?.into_any()
         }
         Event::Spent { cid, sid, max } => ("spent", cid, bytes(&sid), max).into_pyobject(py)?.into_any(),
+        Event::Served { account, outcome, timed, took_ns, responder } => {
+            let status = match outcome {
+                Outcome::Answered => 200,
+                Outcome::NoReply => 400,
+                Outcome::AskerGone => 408,
+                Outcome::NoResponders => 503,
+                Outcome::TimedOut => 504,
+            };
+            let responder = responder.map(|r| (r.cid, bytes(&r.about), r.rtt_ns));
+            let asked = (bytes(&timed.requestor), timed.rtt_ns, bytes(&timed.header));
+            ("served", account, bytes(&timed.results), status, asked, took_ns, responder).into_pyobject(py)?.into_any()
+        }
         Event::Slow { cid, text } => ("slow", cid, &*text).into_pyobject(py)?.into_any(),
         Event::Trace { cid, heading, line, body } => {
             let arrow = match heading {

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use natsfleet_core::imports::{Answers, Imports as CoreImports, ServiceSpec, StreamSpec};
+use natsfleet_core::imports::{Answers, Imports as CoreImports, LatencySpec, Sampling, ServiceSpec, StreamSpec};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 /// `(exporter, subject, to)`
 type Stream = (u32, Vec<u8>, Vec<u8>);
-/// `(exporter, subject, to, streamed, threshold_ns, share)`
-type Service = (u32, Vec<u8>, Vec<u8>, bool, u64, bool);
+/// `(exporter, subject, to, streamed, threshold_ns, share, latency)`
+type Service = (u32, Vec<u8>, Vec<u8>, bool, u64, bool, Option<Latency>);
+/// `(results, percent)`, without a percentage by headers alone
+type Latency = (Vec<u8>, Option<u8>);
 
 /// What one account imports from others.
 #[pyclass(frozen)]
@@ -23,9 +25,13 @@ impl Imports {
         let streams = streams.into_iter().map(|(exporter, subject, to)| StreamSpec { exporter, subject, to }).collect();
         let services = services
             .into_iter()
-            .map(|(exporter, subject, to, streamed, threshold_ns, share)| {
+            .map(|(exporter, subject, to, streamed, threshold_ns, share, latency)| {
                 let answers = if streamed { Answers::Stream } else { Answers::Single };
-                ServiceSpec { exporter, subject, to, answers, threshold_ns, share }
+                let latency = latency.map(|(results, percent)| LatencySpec {
+                    results,
+                    sampling: percent.map_or(Sampling::Headers, Sampling::Percent),
+                });
+                ServiceSpec { exporter, subject, to, answers, threshold_ns, share, latency }
             })
             .collect();
         let imports = CoreImports::compile(&name, &server, streams, services)

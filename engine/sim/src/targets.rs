@@ -9,7 +9,7 @@ use natsfleet_core::conn::{Admission, Wishes};
 use natsfleet_core::engine::{Engine, Settings};
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::event::Event;
-use natsfleet_core::imports::{Answers, Imports, ServiceSpec, StreamSpec};
+use natsfleet_core::imports::{Answers, Imports, LatencySpec, Sampling, ServiceSpec, StreamSpec};
 use natsfleet_core::ws::{Flate, WsCodec, WsError, WsOptions, INFLATED_PAUSE_BYTES};
 
 use crate::output::items;
@@ -156,6 +156,7 @@ fn imports(exporter: u32) -> Imports {
         answers,
         threshold_ns: 1_000,
         share: true,
+        latency: Some(LatencySpec { results: b"a".into(), sampling: Sampling::Percent(50) }),
     };
     let compiled = Imports::compile(
         b"\"A\"",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.router.rib.accounts import AccountNumbers
-from services.shared.config.options import AccountOptions, Options
+from services.shared.config.options import AccountOptions, Options, ServiceLatency
 from services.shared.engine.forwarding import EngineControl, compile_imports
 from services.shared.records.record import record
 
@@ -36,6 +36,7 @@ class ImportedService:
     streamed: bool
     threshold_ns: int
     share: bool
+    latency: ServiceLatency | None = None
 
 
 @record
@@ -77,8 +78,14 @@ def _of_account(account: AccountOptions, known: Mapping[str, AccountOptions]) ->
             raise ValueError(f"account {service.account} does not export {service.subject} to {account.name}")
         streamed, threshold_ns = export.response_type != _SINGLE, export.response_threshold_ns
         to = numbered(service.to) if "*" in service.subject.split(".") else service.to
-        services.append(ImportedService(service.account, service.subject, to, streamed, threshold_ns, service.share))
+        services.append(
+            ImportedService(service.account, service.subject, to, streamed, threshold_ns, service.share, export.latency)
+        )
     return AccountImports(streams=streams, services=tuple(services))
+
+
+def _timed(latency: ServiceLatency | None) -> tuple[bytes, int | None] | None:
+    return None if latency is None else (latency.results.encode(), latency.sampling or None)
 
 
 def install_imports(
@@ -103,7 +110,7 @@ def install_imports(
                 services=[
                     (
                         numbers.number(service.exporter), service.subject.encode(), service.to.encode(),
-                        service.streamed, service.threshold_ns, service.share,
+                        service.streamed, service.threshold_ns, service.share, _timed(service.latency),
                     )
                     for service in after.get(name, NOTHING).services
                 ],

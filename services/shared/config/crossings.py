@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Final, Generic, TypeVar
 
-from services.shared.config.options import AccountOptions, Export, Import, ServiceImport, StreamImport
+from services.shared.config.options import AccountOptions, Export, Import, ServiceExport, ServiceImport, StreamImport
 from services.shared.records.record import record
 from services.shared.subjects.tokens import covers, has_wildcard, is_valid_subject
 from services.shared.subjects.transform import find_import_fault, local_pattern, numbered
@@ -36,6 +36,7 @@ def find_crossing_faults(accounts: Sequence[AccountOptions]) -> Iterator[str]:
     for account in accounts:
         for service in account.service_exports:
             yield from _export_faults(service, "service", known)
+            yield from _latency_faults(service, account.service_exports)
     of_streams: _Kind[StreamImport] = _Kind(
         name="stream",
         imports=lambda account: account.stream_imports,
@@ -50,6 +51,21 @@ def find_crossing_faults(accounts: Sequence[AccountOptions]) -> Iterator[str]:
     )
     yield from _import_faults(of_streams, known)
     yield from _import_faults(of_services, known)
+
+
+def _latency_faults(service: ServiceExport, exports: Sequence[ServiceExport]) -> Iterator[str]:
+    """Measurements go to one subject, which is no service itself, and there is one answer to wait for."""
+    if service.latency is None:
+        return
+    results = service.latency.results
+    fault = None
+    if has_wildcard(results) or not is_valid_subject(results) or covering_export(exports, results) is not None:
+        fault = "invalid publish subject"
+    elif service.response_type != "Singleton":
+        fault = "bad service response type"
+    if fault is not None:
+        named = f"Error adding service latency sampling for {quote(service.subject)}"
+        yield f"{named} on subject {quote(results)}: {fault}"
 
 
 class _Accepted(Generic[SomeImport]):

@@ -119,14 +119,26 @@ class StreamExport:
 
 
 @record
+class ServiceLatency:
+    """How answers are timed: `results` is the subject of measurements, `sampling` the percentage of requests.
+
+    Those whose headers ask for it are timed in any case; a `sampling` of 0 means only those.
+    """
+
+    results: str
+    sampling: int = 100
+
+
+@record
 class ServiceExport:
-    """The same for requests, and how they are answered: how often, and until when."""
+    """The same for requests, and how they are answered: how often, until when, and whether that is timed."""
 
     subject: str
     accounts: tuple[str, ...] = ()
     account_token_position: int = 0
     response_type: str = "Singleton"
     response_threshold_ns: int = 120 * SECOND_NS
+    latency: ServiceLatency | None = None
 
 
 @record

@@ -5,12 +5,21 @@ Here each entry is read by itself; what it means beside the others, `crossings` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import OptionProblem
-from services.shared.config.options import Export, Import, ServiceExport, ServiceImport, StreamExport, StreamImport
+from services.shared.config.options import (
+    Export,
+    Import,
+    ServiceExport,
+    ServiceImport,
+    ServiceLatency,
+    StreamExport,
+    StreamImport,
+)
 from services.shared.config.parser import ConfigMap, Value
 from services.shared.config.reading import (
     Entry,
@@ -31,6 +40,7 @@ from services.shared.subjects.tokens import has_wildcard
 from services.shared.subjects.transform import numbered
 from services.shared.wire.quote import quote
 
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}")
 RESPONSE_TYPES: Final = {
     "single": "Singleton",
     "singleton": "Singleton",
@@ -112,6 +122,8 @@ def _export(block: ConfigMap, reading: Reading) -> Export | None:
     for key, value in values.items():
         if key in _RESPONSE_DIRECTIVES:
             raise OptionProblem("Detected response directive on non-service", at=value.at)
+        if key == "latency":
+            raise OptionProblem("Detected latency directive on non-service", at=value.at)
     return assemble(StreamExport(subject=subject), fields)
 
 
@@ -201,6 +213,46 @@ def _response_threshold(entry: Entry) -> int:
     return threshold_ns or ServiceExport(subject="").response_threshold_ns
 
 
+def _latency(entry: Entry) -> ServiceLatency:
+    data = entry.value.data
+    if isinstance(data, str):
+        return ServiceLatency(results=data)
+    if not isinstance(data, dict):
+        raise entry.problem(f"Expected latency entry to be a map/struct or string, got {go_type(data)}")
+    values = _values(data)
+    sampling = _sampling(values["sampling"]) if "sampling" in values else 100
+    subject = values.get("subject")
+    if subject is None:
+        raise entry.problem("Latency subject required, but missing")
+    if not isinstance(subject.data, str):
+        raise OptionProblem(f"Expected latency subject to be a string, got {go_type(subject.data)}", at=subject.at)
+    return ServiceLatency(results=subject.data, sampling=sampling)
+
+
+def _sampling(value: Value) -> int:
+    """The percentage of requests; 0 for those whose headers ask for it."""
+    match value.data:
+        case bool() | float():
+            wrong = f"Expected latency sample to be a string or map/struct, got {go_type(value.data)}"
+            raise OptionProblem(wrong, at=value.at)
+        case int():
+            percent = value.data
+        case str():
+            if value.data.lower() == "headers":
+                return 0
+            digits = value.data.removesuffix("%")
+            if not _NUMBER.fullmatch(digits):
+                fault = f"strconv.Atoi: parsing {quote(digits)}: invalid syntax"
+                raise OptionProblem(f"Failed to parse latency sample: {fault}", at=value.at)
+            percent = int(digits)
+        case other:
+            wrong = f"Expected latency sample to be a string or map/struct, got {go_type(other)}"
+            raise OptionProblem(wrong, at=value.at)
+    if not 1 <= percent <= 100:
+        raise OptionProblem("bad sampling percentage, should be 1-100", at=value.at)
+    return percent
+
+
 def _source(entry: Entry) -> tuple[str, str]:
     """The account and the subject that an import names."""
     if not isinstance(entry.value.data, dict):
@@ -222,6 +274,7 @@ _EXPORT_RULES: Final = table(
     ("accounts", "accounts", _accounts),
     ("account_token_position", "account_token_position", integer),
     ("response response_type", "response_type", _response_type),
+    ("latency", "latency", _latency),
     ("threshold response_threshold response_max_time response_time", "response_threshold_ns", _response_threshold),
 )
 _IMPORT_RULES: Final = table(

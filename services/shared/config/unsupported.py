@@ -45,10 +45,7 @@ _ACCOUNT: Final = (
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
     ("msg_trace trace_dest", Unsupported(_TRACES)),
 )
-_EXPORT: Final = (
-    ("latency", Unsupported("answers of services are not timed")),
-    ("allow_trace", Unsupported(_TRACES, may_be_off=True)),
-)
+_EXPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _IMPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
 _CLUSTER: Final = (

@@ -50,7 +50,7 @@ class Imports:
         name: bytes,
         server: bytes,
         streams: Sequence[tuple[int, bytes, bytes]],
-        services: Sequence[tuple[int, bytes, bytes, bool, int, bool]],
+        services: Sequence[tuple[int, bytes, bytes, bool, int, bool, tuple[bytes, int | None] | None]],
     ) -> Imports: ...
 
 @final

@@ -223,12 +223,12 @@ def compile_mappings(mappings: Sequence[SubjectMapping], *, cluster: str) -> Map
 
 def compile_imports(
     *, name: bytes, server: bytes, streams: Sequence[tuple[int, bytes, bytes]],
-    services: Sequence[tuple[int, bytes, bytes, bool, int, bool]],
+    services: Sequence[tuple[int, bytes, bytes, bool, int, bool, tuple[bytes, int | None] | None]],
 ) -> Imports:  # fmt: skip
     """Compiles what an account imports; raises ValueError when subjects do not fit together.
 
-    `streams` are `(exporter, subject, to)`, `services` also have `(..., streamed, threshold_ns, share)`; `name` of the
-    account and of the `server` are JSON.
+    `streams` are `(exporter, subject, to)`, `services` also have `(..., streamed, threshold_ns, share, latency)`, where
+    latency is `(results, percentage)`, or None; `name` of the account and of the `server` are JSON.
     """
     return _native.Imports(name, server, streams, services)
 

@@ -7,12 +7,15 @@
 //!
 //! Deliberately absent: exports. They only say who may import, which is no question of a message.
 
+mod latency;
 mod request_info;
 mod responses;
 
 use std::fmt;
 
-pub(crate) use request_info::{push_request_info, with_request_info, RequestInfo};
+pub(crate) use latency::sampled;
+pub use latency::{LatencySpec, Outcome, Sampling, Timed};
+pub(crate) use request_info::{push_request_info, told, with_request_info, RequestInfo};
 pub(crate) use responses::{Response, Responses, Ticket};
 
 use crate::mapping::{Transform, TransformError};
@@ -54,6 +57,8 @@ pub struct ServiceSpec {
     pub threshold_ns: u64,
     /// The exporting account may know who asks.
     pub share: bool,
+    /// Answers are timed.
+    pub latency: Option<LatencySpec>,
 }
 
 /// Why imports did not compile.

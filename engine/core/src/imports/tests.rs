@@ -96,6 +96,7 @@ fn compiled(
             answers,
             threshold_ns: 1000,
             share: false,
+            latency: None,
         })
         .collect();
     Imports::compile(format!("\"A{account}\"").as_bytes(), b"\"N\"", streams, services)
