@@ -59,7 +59,7 @@ def metric(measured: Measurement, *, metric_id: str, now_ns: int) -> bytes:
     service = total = 0
     if measured.status == _ANSWERED:
         service = max(measured.took_ns - measured.responder_rtt_ns, 0)
-        total = measured.requestor_rtt_ns + service + measured.responder_rtt_ns
+        total = measured.requestor_rtt_ns + measured.took_ns
     return compact(shown | {"service": service, "system": 0, "total": total})
 
 

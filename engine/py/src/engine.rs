@@ -414,6 +414,13 @@ impl Engine {
         found.iter().map(|view| views::account(py, view)).collect()
     }
 
+    /// `(subject, asking account, reply, shared, latency)` of requests that may still be answered in an account.
+    fn open_requests<'py>(&self, py: Python<'py>, account: u32, most: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found =
+            py.detach(|| self.forwarder.ask(move |run| run.engine().open_requests(account, most))).map_err(gone)?;
+        found.iter().map(|request| views::open_request(py, request)).collect()
+    }
+
     /// Ends the forwarding thread; every socket is closed.
     fn stop(&mut self, py: Python<'_>) {
         py.detach(|| self.forwarder.stop());

@@ -51,8 +51,23 @@ class AccountEndpoints:
             options = AccountOptions(name=name, mappings=standing.options.mappings)
         return accountz.account_detail(
             found[0], system_account=standing.system_account, updated_ns=standing.loaded_ns, options=options,
-            timed=dict(_timed_imports(options, by_name)),
+            timed=dict(_timed_imports(options, by_name)), requests=self._open_requests(found[0].number),
         )  # fmt: skip
+
+    def _open_requests(self, number: int) -> list[accountz.OpenRequest]:
+        sources = self._sources
+        return [
+            accountz.OpenRequest(
+                subject=request.subject.decode(errors="replace"),
+                account=sources.numbers.name(request.asker),
+                reply=request.reply.decode(errors="replace"),
+                shared=request.shared,
+                latency=None
+                if request.latency is None
+                else ServiceLatency(results=request.latency[0].decode(), sampling=request.latency[1] or 0),
+            )
+            for request in sources.engine.open_requests(number, at_most=accountz.OPEN_REQUESTS_MAX)
+        ]
 
     def _accountz(self, request: Request) -> dict[str, Any]:
         sources = self._sources

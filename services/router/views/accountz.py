@@ -8,11 +8,29 @@ from typing import Any, Final
 from services.router.views.subsz import sublist_stats
 from services.shared.config.options import AccountOptions, ServiceLatency, SubjectMapping
 from services.shared.engine.forwarding import AccountView
+from services.shared.records.record import record
 from services.shared.subjects.transform import local_pattern
 from services.shared.wire.times import rfc3339
 
 MEMBERS: Final = {"account": "string"}
 """The options of a request, with their types."""
+
+
+OPEN_REQUESTS_MAX: Final = 1024
+"""Requests that are shown at most."""
+SERVICE_TYPE: Final = 2
+"""How the way of an answer is numbered among imports."""
+
+
+@record
+class OpenRequest:
+    """A request that may still be answered on `subject`. `account` asked and gets the answer on `reply`."""
+
+    subject: str
+    account: str
+    reply: str
+    shared: bool
+    latency: ServiceLatency | None = None
 
 
 def accountz(
@@ -31,11 +49,12 @@ def accountz(
 
 def account_detail(
     view: AccountView, *, system_account: str, updated_ns: int, options: AccountOptions,
-    timed: Mapping[tuple[str, str], ServiceLatency],
+    timed: Mapping[tuple[str, str], ServiceLatency], requests: Sequence[OpenRequest],
 ) -> dict[str, Any]:  # fmt: skip
     """Everything about one account; `system_account` is empty where there is none.
 
     `timed` are those of its service imports whose answers are timed, by exporting account and local subject.
+    `requests` may still be answered in this account.
     """
     name, mappings = options.name, options.mappings
     shown: dict[str, Any] = {"account_name": name, "update_time": rfc3339(updated_ns)}
@@ -63,7 +82,20 @@ def account_detail(
         imports += _system_imports(name, system_account)
     if imports:
         shown["imports"] = imports
-    return shown | {"name_tag": name, "sublist_stats": sublist_stats(view.lookups)}
+    shown |= {"name_tag": name, "sublist_stats": sublist_stats(view.lookups)}
+    if requests:
+        shown["responses"] = {request.subject: _response(request) for request in sorted(requests, key=_by_subject)}
+    return shown
+
+
+def _by_subject(request: OpenRequest) -> str:
+    return request.subject
+
+
+def _response(request: OpenRequest) -> dict[str, Any]:
+    shown: dict[str, Any] = {"subject": request.reply, "account": request.account, "to": request.subject}
+    shown |= {"local_subject": request.subject, "type": SERVICE_TYPE, "invalid": False, "share": request.shared}
+    return shown | {"tracking": request.latency is not None} | _latency(request.latency)
 
 
 _SYSTEM_EXPORTS: Final = (

@@ -225,6 +225,12 @@ impl Responses {
         self.lapsed.extend(closed.filter(|response| over && response.timed.is_some()));
     }
 
+    /// The open requests that are answered in an account: their reply subjects there, and what is known of them.
+    pub fn answered_in(&self, account: u32) -> impl Iterator<Item = (&[u8], &Response)> {
+        let here = self.open.iter().filter(move |(_, open)| open.response.answered_in == account);
+        here.map(|(_, open)| (&*open.subject, &open.response))
+    }
+
     /// When the next timed request is over its time.
     pub fn next_due_ns(&self) -> Option<u64> {
         self.by_due.first().map(|(due, _, _)| *due)
