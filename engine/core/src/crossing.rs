@@ -23,6 +23,7 @@ use crate::mapping::Mapped;
 use crate::message::{push_tail, Message};
 use crate::slab::Slab;
 use crate::subject;
+use crate::trace_headers::{set_header, DESTINATION, DISABLED};
 
 /// Borders that one message crosses one after another.
 const HOPS_MAX: u32 = 32;
@@ -204,16 +205,7 @@ impl Engine {
         let Some(imported) = &account.imported else { return 0 };
         let imports = Arc::clone(&imported.imports);
         let Some(services) = account.routes.get(route).map(|route| route.services.clone()) else { return 0 };
-        // A trace ends at the border of the account; so does a message that is nothing but one.
-        let tracing = self.tracing.take();
-        let mut delivered = 0;
-        if !tracing.as_ref().is_some_and(|tracing| tracing.only) {
-            for at in services {
-                delivered += self.cross_one(message, &imports, at, asking, through);
-            }
-        }
-        self.tracing = tracing;
-        delivered
+        services.into_iter().map(|at| self.cross_one(message, &imports, at, asking, through)).sum()
     }
 
     fn cross_one(
@@ -232,6 +224,18 @@ impl Engine {
         if !self.crossings.enter() {
             return 0;
         }
+        let traced = self.tracing.is_some();
+        if let Some(tracing) = &mut self.tracing {
+            tracing.asked(exporter, message.subject, &remote);
+        }
+        // Where the export does not allow it a trace ends at the border; so does a message that is nothing but one.
+        let hidden = if service.spec.allow_trace { None } else { self.tracing.take() };
+        let only = [&hidden, &self.tracing].into_iter().flatten().any(|tracing| tracing.only);
+        if only && hidden.is_some() {
+            self.tracing = hidden;
+            self.crossings.leave();
+            return 0;
+        }
         let named = through.is_none() && service.spec.share;
         let asking = Asking {
             account: asking.account,
@@ -241,7 +245,17 @@ impl Engine {
         let mut line = Vec::new();
         self.push_request_info(message.from, imports, asking, through, &mut line);
         let mut body = Vec::new();
-        let header_bytes = with_request_info(message.header_bytes.unwrap_or(0), message.body, &line, &mut body);
+        let mut header_bytes = with_request_info(message.header_bytes.unwrap_or(0), message.body, &line, &mut body);
+        if traced {
+            // The account there has no such subject, and other servers must not publish on it.
+            header_bytes = end_trace(&mut body, header_bytes);
+        }
+        if only {
+            let abroad = Abroad { account: exporter, subject: &remote, reply: &[], header_bytes: None, body: &body };
+            let delivered = self.deliver_abroad(message, &abroad, Some((asking, message.account)));
+            self.crossings.leave();
+            return delivered;
+        }
         let timed = self.timing(message, &service.spec, &line);
         if let Some(timed) = timed.clone().filter(|_| message.reply.is_empty()) {
             self.report_served(exporter, timed, Outcome::NoReply, None, message.now_ns);
@@ -263,6 +277,7 @@ impl Engine {
             Abroad { account: exporter, subject: &remote, reply, header_bytes: Some(header_bytes), body: &body };
         let delivered = self.deliver_abroad(message, &abroad, Some((asking, message.account)));
         self.crossings.leave();
+        self.tracing = hidden.or(self.tracing.take());
         if let (0, Some((ticket, _))) = (delivered, open) {
             let closed = self.crossings.responses.close(ticket);
             if let Some(timed) = closed.and_then(|response| response.timed) {
@@ -463,6 +478,17 @@ impl Engine {
         }
         delivered
     }
+}
+
+/// The message with a header that ends its trace; returns the length of its header block.
+fn end_trace(body: &mut Vec<u8>, header_bytes: usize) -> usize {
+    let (block, payload) = body.split_at(header_bytes.min(body.len()));
+    let mut ended = Vec::with_capacity(body.len() + 32);
+    set_header(block, DESTINATION, DISABLED, &mut ended);
+    let length = ended.len();
+    ended.extend_from_slice(payload);
+    *body = ended;
+    length
 }
 
 /// A message as it is in another account.

@@ -29,15 +29,47 @@ pub enum Heading {
     Within,
 }
 
-/// Who a traced message went to.
+/// What became of a traced message, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receiver {
-    /// Client id; 0 is the control plane.
-    pub cid: u64,
-    /// Subject of the subscription.
-    pub subject: Box<[u8]>,
-    /// Queue group, or empty.
-    pub queue: Box<[u8]>,
+pub enum Step {
+    /// It went to a subscription.
+    Received {
+        /// Client id; 0 is the control plane.
+        cid: u64,
+        /// Number of the account, if that is another one.
+        account: Option<u32>,
+        /// Subject of the subscription, as the account calls it in which the message is.
+        subject: Box<[u8]>,
+        /// Queue group, or empty.
+        queue: Box<[u8]>,
+    },
+    /// Another account imports it as a stream.
+    Stream {
+        /// Number of that account.
+        account: u32,
+        /// What it is called there.
+        to: Box<[u8]>,
+    },
+    /// It is a request to another account.
+    Service {
+        /// Number of that account.
+        account: u32,
+        /// What it was called before.
+        from: Box<[u8]>,
+        /// What it is called there.
+        to: Box<[u8]>,
+    },
+}
+
+impl Step {
+    fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::Received { subject, queue, .. } => subject.len() + queue.len(),
+            Self::Stream { to, .. } => to.len(),
+            Self::Service { from, to, .. } => from.len() + to.len(),
+        };
+        texts + 64
+    }
 }
 
 /// Who answered a timed request.
@@ -157,9 +189,9 @@ pub enum Event {
         bytes: usize,
         /// The event may be compressed.
         gzip: bool,
-        /// Who received it.
-        receivers: Vec<Receiver>,
-        /// How many more did.
+        /// What became of it.
+        steps: Vec<Step>,
+        /// How much more did.
         unnamed: usize,
     },
     /// A request whose answer is timed has come to its end.
@@ -247,9 +279,9 @@ impl Event {
         match self {
             Self::Info { json, .. } => json.len(),
             Self::Deliver { subject, reply, body, .. } => subject.len() + reply.len() + body.len(),
-            Self::Traced { destination, subject, mapped, header, receivers, .. } => {
-                let named: usize = receivers.iter().map(|r| r.subject.len() + r.queue.len() + 64).sum();
-                destination.len() + subject.len() + mapped.len() + header.len() + named
+            Self::Traced { destination, subject, mapped, header, steps, .. } => {
+                let told: usize = steps.iter().map(Step::bytes).sum();
+                destination.len() + subject.len() + mapped.len() + header.len() + told
             }
             Self::Violation { subject, queue, sid, .. } => subject.len() + queue.len() + sid.len(),
             Self::Spent { sid, .. } => sid.len(),

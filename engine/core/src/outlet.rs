@@ -134,12 +134,9 @@ impl Outlet<'_> {
             return false;
         }
         if let Some(tracing) = &mut *self.tracing {
-            // A trace ends at the border of the account.
-            if sub.account == message.account {
-                tracing.note(conn.admission.cid, sub);
-            }
+            tracing.received(conn.admission.cid, sub, message.subject, delivered_subject(route, target, sub));
             if tracing.only {
-                return sub.account == message.account;
+                return true;
             }
         }
         sub.delivered += 1;

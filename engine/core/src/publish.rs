@@ -210,7 +210,7 @@ impl Engine {
             routed_bytes: 0,
         };
         if let Some(tracing) = outlet.tracing {
-            tracing.mapped = message.subject.into();
+            tracing.enter(message.account, message.subject);
         }
         let mut delivered = 0;
         for target in &route.plain {

@@ -1,7 +1,7 @@
 //! Events as tuples whose first member is their name.
 
 use natsfleet_core::conn::{Arrival, Traffic};
-use natsfleet_core::event::{Event, Heading, Violation};
+use natsfleet_core::event::{Event, Heading, Step, Violation};
 use natsfleet_core::imports::Outcome;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -19,6 +19,19 @@ pub type CameIn<'py> = (u32, String, u16, Bound<'py, PyBytes>, u64);
 
 pub fn came_in<'py>(py: Python<'py>, arrival: &Arrival) -> CameIn<'py> {
     (arrival.door, arrival.ip.to_string(), arrival.port, PyBytes::new(py, &arrival.nonce), arrival.at_ns)
+}
+
+/// `("eg", account, cid, subject, queue)`, `("se", account, to)` or `("si", account, from, to)`
+fn traced_step<'py>(py: Python<'py>, step: &Step) -> PyResult<Bound<'py, PyAny>> {
+    let bytes = |b: &[u8]| PyBytes::new(py, b);
+    let tuple = match step {
+        Step::Received { cid, account, subject, queue } => {
+            ("eg", account, cid, bytes(subject), bytes(queue)).into_pyobject(py)?.into_any()
+        }
+        Step::Stream { account, to } => ("se", account, bytes(to)).into_pyobject(py)?.into_any(),
+        Step::Service { account, from, to } => ("si", account, bytes(from), bytes(to)).into_pyobject(py)?.into_any(),
+    };
+    Ok(tuple)
 }
 
 pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAny>> {
@@ -59,12 +72,10 @@ pub fn to_python<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAn
                 .into_pyobject(py)?
                 .into_any()
         }
-        Event::Traced { cid, account, destination, subject, mapped, header, bytes: size, gzip, receivers, unnamed } => {
-            let receivers: Vec<_> = receivers.iter().map(|r| (r.cid, bytes(&r.subject), bytes(&r.queue))).collect();
+        Event::Traced { cid, account, destination, subject, mapped, header, bytes: size, gzip, steps, unnamed } => {
+            let steps = steps.iter().map(|step| traced_step(py, step)).collect::<PyResult<Vec<_>>>()?;
             let subjects = (bytes(&destination), bytes(&subject), bytes(&mapped));
-            ("traced", cid, account, subjects, bytes(&header), size, gzip, receivers, unnamed)
-                .into_pyobject(py)?
-                .into_any()
+            ("traced", cid, account, subjects, bytes(&header), size, gzip, steps, unnamed).into_pyobject(py)?.into_any()
         }
         Event::Violation { cid, kind, subject, queue, sid } => {
             let kind = match kind {

@@ -6,10 +6,10 @@ use natsfleet_core::imports::{Answers, Imports as CoreImports, LatencySpec, Samp
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// `(exporter, subject, to)`
-type Stream = (u32, Vec<u8>, Vec<u8>);
-/// `(exporter, subject, to, streamed, threshold_ns, share, latency)`
-type Service = (u32, Vec<u8>, Vec<u8>, bool, u64, bool, Option<Latency>);
+/// `(exporter, subject, to, allow_trace)`
+type Stream = (u32, Vec<u8>, Vec<u8>, bool);
+/// `(exporter, subject, to, streamed, threshold_ns, share, latency, allow_trace)`
+type Service = (u32, Vec<u8>, Vec<u8>, bool, u64, bool, Option<Latency>, bool);
 /// `(results, percent)`, without a percentage by headers alone
 type Latency = (Vec<u8>, Option<u8>);
 
@@ -22,16 +22,19 @@ impl Imports {
     /// `name` and `server` are the account's name and the server's id as JSON strings.
     #[new]
     fn new(name: Vec<u8>, server: Vec<u8>, streams: Vec<Stream>, services: Vec<Service>) -> PyResult<Self> {
-        let streams = streams.into_iter().map(|(exporter, subject, to)| StreamSpec { exporter, subject, to }).collect();
+        let streams = streams
+            .into_iter()
+            .map(|(exporter, subject, to, allow_trace)| StreamSpec { exporter, subject, to, allow_trace })
+            .collect();
         let services = services
             .into_iter()
-            .map(|(exporter, subject, to, streamed, threshold_ns, share, latency)| {
+            .map(|(exporter, subject, to, streamed, threshold_ns, share, latency, allow_trace)| {
                 let answers = if streamed { Answers::Stream } else { Answers::Single };
                 let latency = latency.map(|(results, percent)| LatencySpec {
                     results,
                     sampling: percent.map_or(Sampling::Headers, Sampling::Percent),
                 });
-                ServiceSpec { exporter, subject, to, answers, threshold_ns, share, latency }
+                ServiceSpec { exporter, subject, to, answers, threshold_ns, share, latency, allow_trace }
             })
             .collect();
         let imports = CoreImports::compile(&name, &server, streams, services)

@@ -148,7 +148,12 @@ struct Client {
 fn imports(exporter: u32) -> Imports {
     let streams = [("a.*", "b.$1"), ("c", "a"), ("x.>", "x.>")];
     let services = [("a", "b", Answers::Single), ("b", "a", Answers::Stream), ("svc", "local.*", Answers::Single)];
-    let stream = |(subject, to): (&str, &str)| StreamSpec { exporter, subject: subject.into(), to: to.into() };
+    let stream = |(subject, to): (&str, &str)| StreamSpec {
+        exporter,
+        subject: subject.into(),
+        to: to.into(),
+        allow_trace: true,
+    };
     let service = |(subject, to, answers): (&str, &str, Answers)| ServiceSpec {
         exporter,
         subject: subject.into(),
@@ -157,6 +162,7 @@ fn imports(exporter: u32) -> Imports {
         threshold_ns: 1_000,
         share: true,
         latency: Some(LatencySpec { results: b"a".into(), sampling: Sampling::Percent(50) }),
+        allow_trace: true,
     };
     let compiled = Imports::compile(
         b"\"A\"",

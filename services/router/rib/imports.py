@@ -24,6 +24,7 @@ class ImportedStream:
     exporter: str
     subject: str
     to: str
+    allow_trace: bool = False
 
 
 @record(kw_only=False)
@@ -37,6 +38,7 @@ class ImportedService:
     threshold_ns: int
     share: bool
     latency: ServiceLatency | None = None
+    allow_trace: bool = False
 
 
 @record
@@ -69,7 +71,8 @@ def _of_account(account: AccountOptions, known: Mapping[str, AccountOptions]) ->
     from services.shared.subjects.transform import numbered
 
     streams = tuple(
-        ImportedStream(stream.account, stream.subject, numbered(stream.to)) for stream in account.stream_imports
+        ImportedStream(stream.account, stream.subject, numbered(stream.to), stream.allow_trace)
+        for stream in account.stream_imports
     )
     services = []
     for service in account.service_imports:
@@ -79,7 +82,16 @@ def _of_account(account: AccountOptions, known: Mapping[str, AccountOptions]) ->
         streamed, threshold_ns = export.response_type != _SINGLE, export.response_threshold_ns
         to = numbered(service.to) if "*" in service.subject.split(".") else service.to
         services.append(
-            ImportedService(service.account, service.subject, to, streamed, threshold_ns, service.share, export.latency)
+            ImportedService(
+                service.account,
+                service.subject,
+                to,
+                streamed,
+                threshold_ns,
+                service.share,
+                export.latency,
+                export.allow_trace,
+            )
         )
     return AccountImports(streams=streams, services=tuple(services))
 
@@ -104,13 +116,14 @@ def install_imports(
                 name=compact(name),
                 server=compact(server_name),
                 streams=[
-                    (numbers.number(stream.exporter), stream.subject.encode(), stream.to.encode())
+                    (numbers.number(stream.exporter), stream.subject.encode(), stream.to.encode(), stream.allow_trace)
                     for stream in after.get(name, NOTHING).streams
                 ],
                 services=[
                     (
                         numbers.number(service.exporter), service.subject.encode(), service.to.encode(),
                         service.streamed, service.threshold_ns, service.share, _timed(service.latency),
+                        service.allow_trace,
                     )
                     for service in after.get(name, NOTHING).services
                 ],

@@ -139,15 +139,21 @@ class ServiceExport:
     response_type: str = "Singleton"
     response_threshold_ns: int = 120 * SECOND_NS
     latency: ServiceLatency | None = None
+    allow_trace: bool = False
+    """Traces of requests show who has them."""
 
 
 @record
 class StreamImport:
-    """Subjects of another account (`subject`), and what they are here: `to`, with `$n` for the wildcards of `subject`."""
+    """Subjects of another account (`subject`), and what they are here: `to`, with `$n` for the wildcards of `subject`.
+
+    With `allow_trace` traces of the other account's messages show who has them here.
+    """
 
     account: str
     subject: str
     to: str
+    allow_trace: bool = False
 
 
 @record

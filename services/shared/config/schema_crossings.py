@@ -32,10 +32,8 @@ from services.shared.config.reading import (
     string,
     string_of,
     table,
-    unknown_field,
 )
 from services.shared.config.units import DurationError, parse_duration_ns
-from services.shared.config.unsupported import is_switched_off, refuse_unsupported
 from services.shared.subjects.tokens import has_wildcard
 from services.shared.subjects.transform import numbered
 from services.shared.wire.quote import quote
@@ -105,7 +103,7 @@ def _values(block: ConfigMap) -> dict[str, Value]:
 
 def _export(block: ConfigMap, reading: Reading) -> Export | None:
     refused_before = reading.problems.refused
-    fields = read_block(block, _EXPORT_RULES, reading, unknown=_unknown_export)
+    fields = read_block(block, _EXPORT_RULES, reading)
     if reading.problems.refused > refused_before:
         return None
     values = _values(block)
@@ -122,14 +120,14 @@ def _export(block: ConfigMap, reading: Reading) -> Export | None:
     for key, value in values.items():
         if key in _RESPONSE_DIRECTIVES:
             raise OptionProblem("Detected response directive on non-service", at=value.at)
-        if key == "latency":
-            raise OptionProblem("Detected latency directive on non-service", at=value.at)
+        if key in ("latency", "allow_trace"):
+            raise OptionProblem(f"Detected {key} directive on non-service", at=value.at)
     return assemble(StreamExport(subject=subject), fields)
 
 
 def _import(block: ConfigMap, reading: Reading) -> Import | None:
     refused_before = reading.problems.refused
-    fields = read_block(block, _IMPORT_RULES, reading, unknown=_unknown_import)
+    fields = read_block(block, _IMPORT_RULES, reading)
     if reading.problems.refused > refused_before:
         return None
     values = _values(block)
@@ -143,6 +141,8 @@ def _import(block: ConfigMap, reading: Reading) -> Import | None:
     assert isinstance(source, tuple)
     account, subject = source
     to, prefix = str(fields.get("to", "")), str(fields.get("prefix", ""))
+    if kinds == ["service"] and "allow_trace" in values:
+        raise OptionProblem("Detected allow_trace directive on a non-stream", at=values["allow_trace"].at)
     if kinds == ["service"]:
         return ServiceImport(account=account, subject=subject, to=to or subject, share=fields.get("share") is True)
     if to and prefix:
@@ -152,7 +152,9 @@ def _import(block: ConfigMap, reading: Reading) -> Import | None:
         raise OptionProblem(message, at=values["prefix"].at)
     if prefix:
         to = f"{prefix.removesuffix('.')}.{numbered(subject)}"
-    return StreamImport(account=account, subject=subject, to=to or subject)
+    return StreamImport(
+        account=account, subject=subject, to=to or subject, allow_trace=fields.get("allow_trace") is True
+    )
 
 
 def _check_duplicate(imported: ServiceImport, known: Mapping[tuple[str, str], ServiceImport], item: Value) -> None:
@@ -163,20 +165,6 @@ def _check_duplicate(imported: ServiceImport, known: Mapping[tuple[str, str], Se
             f"{quote(other.account)}, subject {quote(other.subject)}",
             at=item.at,
         )
-
-
-def _unknown_export(entry: Entry) -> None:
-    _unknown(entry, "export")
-
-
-def _unknown_import(entry: Entry) -> None:
-    _unknown(entry, "import")
-
-
-def _unknown(entry: Entry, block: str) -> None:
-    refuse_unsupported(block, entry)
-    if not is_switched_off(block, entry):
-        unknown_field(entry)
 
 
 def _export_subject(entry: Entry) -> str:
@@ -275,6 +263,7 @@ _EXPORT_RULES: Final = table(
     ("account_token_position", "account_token_position", integer),
     ("response response_type", "response_type", _response_type),
     ("latency", "latency", _latency),
+    ("allow_trace", "allow_trace", boolean),
     ("threshold response_threshold response_max_time response_time", "response_threshold_ns", _response_threshold),
 )
 _IMPORT_RULES: Final = table(
@@ -283,6 +272,7 @@ _IMPORT_RULES: Final = table(
     ("prefix", "prefix", string),
     ("to", "to", string),
     ("share", "share", boolean),
+    ("allow_trace", "allow_trace", boolean),
 )
 _SOURCE_RULES: Final = table(
     ("account", "account", string),

@@ -45,8 +45,6 @@ _ACCOUNT: Final = (
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
     ("msg_trace trace_dest", Unsupported(_TRACES)),
 )
-_EXPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
-_IMPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
 _CLUSTER: Final = (
     ("tls", Unsupported("routes are not encrypted")),
@@ -67,8 +65,6 @@ UNSUPPORTED: Final = {
     for block, rows in (
         ("top level", _TOP_LEVEL),
         ("account", _ACCOUNT),
-        ("export", _EXPORT),
-        ("import", _IMPORT),
         ("authorization", _AUTHORIZATION),
         ("tls", _TLS),
         ("cluster", _CLUSTER),

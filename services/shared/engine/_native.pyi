@@ -49,8 +49,8 @@ class Imports:
         cls,
         name: bytes,
         server: bytes,
-        streams: Sequence[tuple[int, bytes, bytes]],
-        services: Sequence[tuple[int, bytes, bytes, bool, int, bool, tuple[bytes, int | None] | None]],
+        streams: Sequence[tuple[int, bytes, bytes, bool]],
+        services: Sequence[tuple[int, bytes, bytes, bool, int, bool, tuple[bytes, int | None] | None, bool]],
     ) -> Imports: ...
 
 @final

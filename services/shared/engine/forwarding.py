@@ -235,13 +235,14 @@ def compile_mappings(mappings: Sequence[SubjectMapping], *, cluster: str) -> Map
 
 
 def compile_imports(
-    *, name: bytes, server: bytes, streams: Sequence[tuple[int, bytes, bytes]],
-    services: Sequence[tuple[int, bytes, bytes, bool, int, bool, tuple[bytes, int | None] | None]],
+    *, name: bytes, server: bytes, streams: Sequence[tuple[int, bytes, bytes, bool]],
+    services: Sequence[tuple[int, bytes, bytes, bool, int, bool, tuple[bytes, int | None] | None, bool]],
 ) -> Imports:  # fmt: skip
     """Compiles what an account imports; raises ValueError when subjects do not fit together.
 
-    `streams` are `(exporter, subject, to)`, `services` also have `(..., streamed, threshold_ns, share, latency)`, where
-    latency is `(results, percentage)`, or None; `name` of the account and of the `server` are JSON.
+    `streams` are `(exporter, subject, to, allow_trace)`, `services` are `(exporter, subject, to, streamed, threshold_ns,
+    share, latency, allow_trace)`, where latency is `(results, percentage)`, or None; `name` of the account and of the
+    `server` are JSON.
     """
     return _native.Imports(name, server, streams, services)
 

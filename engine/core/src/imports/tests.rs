@@ -3,7 +3,7 @@
 use super::*;
 use crate::conn::{Admission, Wishes};
 use crate::engine::{Engine, Settings};
-use crate::event::Event;
+use crate::event::{Event, Step};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -62,7 +62,9 @@ impl World {
         let events = std::iter::from_fn(|| self.engine.events().pop());
         let traces: Vec<usize> = events
             .filter_map(|event| match event {
-                Event::Traced { receivers, .. } => Some(receivers.len()),
+                Event::Traced { steps, .. } => {
+                    Some(steps.iter().filter(|step| matches!(step, Step::Received { .. })).count())
+                }
                 _ => None,
             })
             .collect();
@@ -85,7 +87,12 @@ fn compiled(
 ) -> Result<Imports, ImportError> {
     let streams = streams
         .iter()
-        .map(|&(exporter, subject, to)| StreamSpec { exporter, subject: subject.into(), to: to.into() })
+        .map(|&(exporter, subject, to)| StreamSpec {
+            exporter,
+            subject: subject.into(),
+            to: to.into(),
+            allow_trace: false,
+        })
         .collect();
     let services = services
         .iter()
@@ -97,6 +104,7 @@ fn compiled(
             threshold_ns: 1000,
             share: false,
             latency: None,
+            allow_trace: false,
         })
         .collect();
     Imports::compile(format!("\"A{account}\"").as_bytes(), b"\"N\"", streams, services)
