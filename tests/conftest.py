@@ -15,12 +15,8 @@ from tests.kit.servers import Server, ServerKind, start_server
 from tests.kit.wsclient import websocket_client
 
 # Tests that cannot run against ours yet, each with its reason. Everything else runs against both.
-PROXIES = "ours refuses trusted proxies with a sentence; they are not built yet"
 REAL_ONLY = {
     "test_leafnode_path_runs_the_leafnode_handshake_in_frames": "checklist 143: ours does not serve leafnodes yet",
-    "test_nonce_is_sent_when_a_proxy_is_trusted": PROXIES,
-    "test_proxy_signature_opens_the_door_that_requires_it": PROXIES,
-    "test_untrusted_proxy_signature_is_refused": PROXIES,
 }
 
 Dial = Callable[..., Any]

@@ -88,6 +88,10 @@ class Porter:
             return
         layers = replace(self._reception.layers(opening.session, newcomer.listener), tls_first=not opening.greeted)
         newcomer = self._reception.through(newcomer, layers)
+        if self._log.debugs:
+            self._log.debug(f"{newcomer.log_prefix} - TLS handshake complete")
+            version, suite = newcomer.tls_version, newcomer.tls_cipher
+            self._log.debug(f"{newcomer.log_prefix} - TLS version {version}, cipher suite {suite}")
         owed = b"" if opening.greeted else self._reception.greeting(newcomer)
         self._reception.hand_over(connection, newcomer, greeting=owed, layers=layers)
 
@@ -128,7 +132,14 @@ class Porter:
 
     async def _secure(self, connection: socket.socket, newcomer: Newcomer, greeting: bytes) -> Secured | InClear | None:
         assert self.entrance.tls is not None
-        opening = await open_tls(connection, self.entrance.tls, greeting=greeting, now_ns=time.monotonic_ns)
+
+        def begins() -> None:
+            if newcomer.listener is Listener.CLIENT:
+                self._log.debug(f"{newcomer.log_prefix} - Starting TLS client connection handshake")
+
+        opening = await open_tls(
+            connection, self.entrance.tls, greeting=greeting, now_ns=time.monotonic_ns, begins=begins
+        )
         if isinstance(opening, TurnedAway):
             if opening.text:
                 write = self._log.error if opening.level == "ERR" else self._log.debug

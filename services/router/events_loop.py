@@ -48,7 +48,7 @@ class EventSink:
     """Knows what each event of the engine means."""
 
     __slots__ = ("_census", "_desk", "_dropped", "_engine", "_log", "_numbers", "_prefixes", "_ring", "_tracer",
-                 "on_message", "routes")  # fmt: skip
+                 "on_message", "on_served", "routes")  # fmt: skip
 
     def __init__(
         self, *, engine: Forwarding, desk: Desk, census: Census, numbers: AccountNumbers, tracer: Tracer,
@@ -64,6 +64,7 @@ class EventSink:
         self._dropped = 0
         self._prefixes: dict[int, str] = {}
         self.on_message: Callable[[Event], None] | None = None
+        self.on_served: Callable[[Event], None] | None = None
         self.routes: Routes | None = None
 
     def take(self, event: Event) -> None:
@@ -78,7 +79,16 @@ class EventSink:
             case "closed":
                 self._closed(event)
             case "violation":
-                self._log.error(f"{self._prefix(event[1])} - {violation_text(event[2], event[3], event[4])}")
+                self._log.error(f"{self._prefix(event[1])} - {violation_text(*event[2:])}")
+            case "served":
+                if self.on_served is not None:
+                    self.on_served(event)
+            case "slow":
+                self._log.info(f"{self._prefix(event[1])} - {event[2]}")
+            case "spent":
+                _, cid, sid, most = event
+                name = sid.decode(errors="replace")
+                self._log.debug(f"{self._prefix(cid)} - Auto-unsubscribe limit of {most} reached for sid '{name}'")
             case "peer":
                 if self.routes is not None:
                     self.routes.heard(event[1], event[2])
@@ -110,11 +120,13 @@ class EventSink:
             return
         if newcomer is None and came_in:
             newcomer = arrived(cid, Arrival(*came_in))
+        prefix = newcomer.log_prefix if newcomer is not None else ""
         if about:
             note = json.loads(about)
             self._census.part(note["account"])
-            if self._log.traces:
-                self._remember(cid, note_prefix(cid, note))
+            prefix = note_prefix(cid, note)
+        if prefix and self._log.traces:
+            self._remember(cid, prefix)
         log_closed(self._log, cid=cid, about=about, newcomer=newcomer, reason=_REASONS[code], detail=detail)
         text = about or (unsettled_note_text(newcomer) if newcomer is not None else b"")
         if text:
@@ -132,8 +144,7 @@ class EventSink:
             self._engine.close(cid, CloseReason.PROTOCOL_VIOLATION)
 
     def _trace(self, event: Event) -> None:
-        _, cid, inbound, line, body = event
-        arrow = "<<-" if inbound else "->>"
+        _, cid, arrow, line, body = event
         prefix = self._prefix(cid)
         self._log.trace(f"{prefix} - {arrow} [{line.decode(errors='replace')}]")
         if body:

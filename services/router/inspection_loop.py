@@ -88,13 +88,13 @@ class Inspection:
 
         sources = Sources(
             server_id=self._plan.identity.server_id, engine=self._engine, desk=self._desk, numbers=self._numbers,
-            ring=self.ring, wall_ns=time.time_ns, unique_id=_unique_id, peers=self.peers,
+            ring=self.ring, wall_ns=time.time_ns, unique_id=unique_id, peers=self.peers,
         )  # fmt: skip
         self._endpoints = RouterEndpoints(self._plan, sources, next_message=self._next_message)
         self._endpoints.follow(*self._in_force)
         return self._endpoints
 
 
-def _unique_id() -> str:
+def unique_id() -> str:
     """A name that no other event has."""
     return "".join(random.choices(_ID_DIGITS, k=_ID_CHARS))

@@ -21,6 +21,8 @@ def log_closed(
         return
     prefix = note_prefix(cid, json.loads(about)) if about else newcomer.log_prefix if newcomer else f"cid:{cid}"
     if detail:
+        if reason is CloseReason.WRITE_ERROR:
+            detail = f"Error flushing: {detail}"
         if reason in _SLOW:
             log.info(f"{prefix} - {detail}")
         elif reason in _QUIET or reason is CloseReason.STALE_CONNECTION:
@@ -30,7 +32,7 @@ def log_closed(
     log.debug(f"{prefix} - Client connection closed: {reason.text}")
 
 
-def violation_text(kind: str, subject: bytes, queue: bytes) -> str:
+def violation_text(kind: str, subject: bytes, queue: bytes, sid: bytes) -> str:
     """The log text of something a user may not do."""
     shown = quote(subject)
     match kind:
@@ -39,4 +41,5 @@ def violation_text(kind: str, subject: bytes, queue: bytes) -> str:
         case "reply":
             return f"Publish Violation - Reply {shown}"
         case _:
-            return f"Subscription Violation - Subject {shown}" + (f", Queue {quote(queue)}" if queue else "")
+            group = f", Queue: {quote(queue)}" if queue else ""
+            return f"Subscription Violation - Subject {shown}{group}, SID {sid.decode(errors='replace')}"

@@ -15,12 +15,26 @@ CLIENT_KIND: Final = 0
 
 @record
 class Hop:
-    """A connection that the message came from or went to; `queue` is empty for a plain subscription."""
+    """A connection that the message came from or went to; `queue` is empty for a plain subscription.
+
+    `account` is empty where that is the account of who published.
+    """
 
     cid: int
     name: str
+    account: str = ""
     subject: str = ""
     queue: str = ""
+
+
+@record
+class Crossing:
+    """The message goes on in another account as `after`: a stream there (`se`), or a request (`si`) that was `before`."""
+
+    kind: str
+    account: str
+    before: str
+    after: str
 
 
 @record
@@ -33,7 +47,7 @@ class TracedMessage:
     header: bytes
     size_bytes: int
     publisher: Hop
-    receivers: Sequence[Hop]
+    steps: Sequence[Hop | Crossing]
     unnamed: int
 
 
@@ -53,18 +67,26 @@ def trace_event(message: TracedMessage, *, server: dict[str, Any], now_ns: int) 
     ]
     if message.mapped != message.subject:
         events.append({"type": "sm", "ts": at, "to": message.mapped})
-    for hop in message.receivers:
-        egress: dict[str, Any] = {"type": "eg", "ts": at, "kind": CLIENT_KIND, "cid": hop.cid}
-        if hop.name:
-            egress["name"] = hop.name
-        egress["sub"] = hop.subject
-        if hop.queue:
-            egress["queue"] = hop.queue
-        events.append(egress)
+    events.extend(_step(step, at) for step in message.steps)
     if message.unnamed:
-        events.append({"type": "eg", "ts": at, "kind": CLIENT_KIND, "error": f"{message.unnamed} more receivers"})
+        events.append({"type": "eg", "ts": at, "kind": CLIENT_KIND, "error": f"{message.unnamed} more steps"})
     request = {"header": header_values(message.header), "msgsize": message.size_bytes}
     return json.dumps({"server": server, "request": request, "events": events}, separators=(",", ":")).encode()
+
+
+def _step(step: Hop | Crossing, at: str) -> dict[str, Any]:
+    if isinstance(step, Crossing):
+        crossing = {"type": step.kind, "ts": at, "acc": step.account}
+        return crossing | ({"from": step.before} if step.before else {}) | {"to": step.after}
+    egress: dict[str, Any] = {"type": "eg", "ts": at, "kind": CLIENT_KIND, "cid": step.cid}
+    if step.name:
+        egress["name"] = step.name
+    if step.account:
+        egress["acc"] = step.account
+    egress["sub"] = step.subject
+    if step.queue:
+        egress["queue"] = step.queue
+    return egress
 
 
 def header_values(block: bytes) -> dict[str, list[str]]:

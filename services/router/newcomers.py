@@ -44,6 +44,7 @@ class Newcomer:
     tls_first: bool = False
     cookies: CookieCredentials = NO_CREDENTIALS
     hello: Hello = SILENT
+    proxy_key: str = ""
 
     @property
     def facts(self) -> ConnectionFacts:
@@ -55,6 +56,7 @@ class Newcomer:
             remote_ip=self.ip,
             certificate=self.certificate,
             tls=bool(self.tls_version),
+            proxy_key=self.proxy_key,
         )
 
     @property
@@ -117,6 +119,7 @@ def about(newcomer: Newcomer, hello: Hello, admitted: Admitted) -> bytes:
         "identity": admitted.identity.label,
         "kind": user.kind.value if user else "",
         "username": user.name if user else "",
+        "proxy": admitted.proxy_key,
         "tls_version": newcomer.tls_version,
         "tls_cipher": newcomer.tls_cipher,
         "tls_first": newcomer.tls_first,
@@ -152,6 +155,7 @@ def unsettled_note(newcomer: Newcomer) -> dict[str, Any]:
         "lang": hello.lang,
         "version": hello.version,
         "user": claimed_identity(hello).user_id,
+        "proxy": newcomer.proxy_key,
         "tls_version": newcomer.tls_version,
         "tls_cipher": newcomer.tls_cipher,
         "tls_first": newcomer.tls_first,
@@ -205,6 +209,7 @@ def recall(cid: int, note: dict[str, Any]) -> Newcomer:
         tls_version=note.get("tls_version", ""),
         tls_cipher=note.get("tls_cipher", ""),
         tls_first=note.get("tls_first", False),
+        proxy_key=note.get("proxy", ""),
         hello=Hello(
             verbose="v" in flags,
             pedantic="p" in flags,

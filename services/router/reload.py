@@ -69,7 +69,9 @@ class Reloader:
                 self._tell_services(view.cid, note, new)
                 self._replace(view.cid, note, new)
                 return True
-            case Close(err_text=text, close_reason=reason, log_text=log_text):
+            case Close(err_text=text, close_reason=reason, log_text=log_text, debug_text=debug_text):
+                if debug_text:
+                    self._log.debug(f"{note_prefix(view.cid, note)} - {debug_text}")
                 if log_text:
                     self._log.error(f"{note_prefix(view.cid, note)} - {log_text}")
                 self._engine.close(view.cid, reason, text)
@@ -125,6 +127,7 @@ def _admitted(note: dict[str, Any], directory: Directory) -> Admitted | None:
         limits=effective_limits(account, directory),
         listener=listener,
         connection_type=ConnectionType(note["type"]),
+        proxy_key=note.get("proxy", ""),
     )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from services.router.doors_loop import Doors
 from services.router.events_loop import EventSink, events_loop, take_waiting
 from services.router.farewell_loop import Farewell
 from services.router.foundation import Foundation, memory_bytes, name_accounts
-from services.router.inspection_loop import Inspection
+from services.router.inspection_loop import Inspection, unique_id
 from services.router.own_traffic import OwnTraffic
 from services.router.reception import Reception
 from services.router.reload import Reloader
@@ -37,6 +38,8 @@ from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, W
 
 if TYPE_CHECKING:
     from services.router.doors_loop import Porters
+    from services.router.service_latency import Stopwatch
+    from services.shared.engine.forwarding import Event
     from services.shared.member.routes.mesh_loop import MeshLoops
 
 FIRST_ROUTES_S = 0.5
@@ -80,7 +83,18 @@ class Serving:
             ring=self.inspection.ring, log=self.log,
         )  # fmt: skip
         self.sink.on_message = self.inspection.requests.take
+        self.sink.on_served = self._measured
+        self._stopwatch: Stopwatch | None = None
         self.farewell = Farewell(engine=self.engine, desk=self.desk, log=self.log)
+
+    def _measured(self, event: Event) -> None:
+        """The answer of a service was timed."""
+        if self._stopwatch is None:
+            from services.router.service_latency import Stopwatch  # Only nodes that time services pay for it.
+
+            name = self.desk.rules.server_name
+            self._stopwatch = Stopwatch(own=self.own, server_name=name, draw_id=unique_id)
+        self._stopwatch.report(event, now_ns=time.time_ns())
 
     async def serve(self) -> None:
         """Runs the loops until the supervisor says stop or is gone."""

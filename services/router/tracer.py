@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from services.router.message_trace import Hop, TracedMessage, trace_event
+from services.router.message_trace import Crossing, Hop, TracedMessage, trace_event
 from services.router.own_traffic import OwnTraffic
 from services.router.rib.accounts import AccountNumbers
 from services.shared.engine.forwarding import Event, Forwarding
@@ -30,7 +30,7 @@ class Tracer:
 
     def report(self, event: Event, *, now_ns: int) -> None:
         """Publishes the event for a `traced` event of the engine. `now_ns` is wall-clock time."""
-        _, cid, account, (destination, subject, mapped), header, size, zipped, receivers, unnamed = event
+        _, cid, account, (destination, subject, mapped), header, size, zipped, steps, unnamed = event
         message = TracedMessage(
             account=self._numbers.name(account),
             subject=subject.decode(errors="replace"),
@@ -38,15 +38,7 @@ class Tracer:
             header=header,
             size_bytes=size,
             publisher=Hop(cid=cid, name=self._name(cid)),
-            receivers=[
-                Hop(
-                    cid=to,
-                    name=self._name(to),
-                    subject=on.decode(errors="replace"),
-                    queue=group.decode(errors="replace"),
-                )
-                for to, on, group in receivers
-            ],
+            steps=[self._step(step) for step in steps],
             unnamed=unnamed,
         )
         body = trace_event(message, server=self._server(now_ns), now_ns=now_ns)
@@ -57,6 +49,22 @@ class Tracer:
 
             headers, body = GZIP_HEADER, gzip.compress(body)
         self._own.publish(account=account, subject=destination, headers=headers, body=body)
+
+    def _step(self, step: tuple[Any, ...]) -> Hop | Crossing:
+        """What the engine noted as `(kind, account, ...)`."""
+        kind, account, *rest = step
+        name = "" if account is None else self._numbers.name(account)
+        if kind == "eg":
+            cid, subject, group = rest
+            return Hop(
+                cid=cid,
+                name=self._name(cid),
+                account=name,
+                subject=subject.decode(errors="replace"),
+                queue=group.decode(errors="replace"),
+            )
+        *before, after = (subject.decode(errors="replace") for subject in rest)
+        return Crossing(kind=kind, account=name, before="".join(before), after=after)
 
     def _name(self, cid: int) -> str:
         views = self._engine.connections(cid)

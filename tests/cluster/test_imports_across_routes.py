@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.kit.clusters import PAIRS, client_of, pair_name, pair_of_servers, until_heard
@@ -96,3 +98,34 @@ async def test_an_imported_service_is_answered_by_the_other_server(kinds: Kinds)
             assert question.reply.startswith("_R_.") and b"Nats-Request-Info" in question.header
             await service.publish(question.reply, b"answer %d" % number)
             await i.expect(b"MSG _INBOX.one 7 8\r\nanswer %d\r\n" % number)
+
+
+TIMED = ACCOUNTS.replace('{service: "svc.*"}]', '{service: "svc.*", latency: lat.out}]')
+
+
+@pytest.mark.parametrize("kinds", [pair for pair in PAIRS if pair[0] is ServerKind.OURS], ids=pair_name)
+async def test_an_answer_from_the_other_server_is_timed_once(kinds: Kinds) -> None:
+    """Security checklist 129. Who answered is only known to its own server."""
+    async with (
+        pair_of_servers(kinds, config=TIMED) as (one, other),
+        client_of(one, **IMPORTER) as i,
+        client_of(one, **EXPORTER) as e,
+        client_of(other, headers=True, **EXPORTER) as service,
+    ):
+        await until_heard(e, service, "joined")
+        await until_heard(service, e, "joined")
+        await service.subscribe("svc.x", sid="1")
+        await service.ping_pong()
+        await until_heard(service, e, "ready")
+        await e.subscribe("lat.out", sid="3")
+        await e.ping_pong()
+        await i.subscribe("_INBOX.one", sid="7")
+        await i.publish("ask.x", b"x", reply="_INBOX.one")
+        question = await service.expect_message()
+        await service.publish(question.reply, b"answer")
+        await i.expect_message()
+        found = json.loads((await e.expect_message()).payload)
+        assert (found["status"], found["requestor"]["acc"]) == (200, "I")
+        assert "responder" not in found
+        assert found["total"] == found["requestor"]["rtt"] + found["service"]
+        await e.ping_pong()

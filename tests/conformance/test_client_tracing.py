@@ -97,3 +97,69 @@ async def test_destination_that_may_not_be_published_to_is_a_violation(shared_se
     await c.expect_err('Permissions Violation for Publish to "trace.forbidden"')
     await c.ping_pong()
     await root.ping_pong()
+
+
+CROSSING = """
+accounts {{
+  EXP {{
+    users: [ {{ user: e, password: p }} ]
+    exports: [ {{ service: "s.*", allow_trace: {service} }}, {{ stream: "st.*" }} ]
+    mappings {{ "s.mapped": "s.after" }}
+  }}
+  IMP {{
+    users: [ {{ user: i, password: p }} ]
+    imports: [
+      {{ service: {{ account: EXP, subject: "s.*" }}, to: "q.*" }}
+      {{ stream: {{ account: EXP, subject: "st.*" }}, to: "in.*", allow_trace: {stream} }}
+    ]
+  }}
+}}
+"""
+
+
+async def traced(publisher: RawClient, subject: str, **headers: str) -> list[dict[str, object]]:
+    """The steps of a traced message after the first, without times and connections."""
+    await publisher.subscribe("crossing.events")
+    await publish_with_headers(publisher, subject, b"x", Nats_Trace_Dest="crossing.events", **headers)
+    steps: list[dict[str, object]] = (await publisher.expect_message()).json()["events"][1:]
+    return [{key: value for key, value in step.items() if key not in ("ts", "kind", "cid", "name")} for step in steps]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("only", [True, False])
+async def test_trace_of_a_request_shows_the_other_account_where_its_export_allows_it(
+    shared_server: StartServer, login: Dial, *, allowed: bool, only: bool
+) -> None:
+    server = shared_server(CROSSING.format(service=str(allowed).lower(), stream="false"))
+    exporter = await login(server, user="e", headers=True, **{"pass": "p"})
+    importer = await login(server, user="i", headers=True, **{"pass": "p"})
+    await exporter.subscribe("s.after", sid="1", queue="workers")
+    await exporter.ping_pong()
+    received = {"type": "eg", "acc": "EXP", "sub": "s.after", "queue": "workers"}
+    steps = await traced(importer, "q.mapped", **({"Nats_Trace_Only": "true"} if only else {}))
+    assert steps == [
+        {"type": "si", "acc": "EXP", "from": "q.mapped", "to": "s.after"},
+        *([received] if allowed else []),
+    ]
+    if not only:
+        request = await exporter.expect_message()
+        assert b"Nats-Trace-Dest: crossing.events" not in request.header
+        assert allowed or b"Nats-Trace-Dest: trace disabled\r\n" in request.header
+    await exporter.ping_pong()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize(("pattern", "shown"), [("in.a", "st.a"), ("in.*", "st.*"), ("in.>", "st.*"), (">", "st.*")])
+async def test_trace_of_a_stream_shows_who_imports_it_where_the_import_allows_it(
+    shared_server: StartServer, login: Dial, pattern: str, shown: str, *, allowed: bool
+) -> None:
+    server = shared_server(CROSSING.format(service="false", stream=str(allowed).lower()))
+    exporter = await login(server, user="e", headers=True, **{"pass": "p"})
+    importer = await login(server, user="i", headers=True, **{"pass": "p"})
+    await importer.subscribe(pattern)
+    await importer.ping_pong()
+    assert await traced(exporter, "st.a") == [
+        {"type": "se", "acc": "IMP", "to": "in.a"},
+        *([{"type": "eg", "acc": "IMP", "sub": shown}] if allowed else []),
+    ]
+    assert (await importer.expect_message()).subject == "in.a"

@@ -146,3 +146,109 @@ async def test_reload_changes_what_is_traced(server_kind: ServerKind, login: Dia
         told = "[INF] Reloaded: max_traced_msg_len = 3\n"  # nats-server says so a moment after it is so
         await eventually(lambda: told in server.log_text(), what="the line about the reload")
         assert '<<- MSG_PAYLOAD: ["be..."]' in server.log_text()
+
+
+async def test_refused_subscriptions_are_named_with_their_sid(shared_server: StartServer, login: Dial) -> None:
+    deny = "permissions: { subscribe: { deny: [secret.>] } }"
+    server = shared_server(f"authorization {{ users: [ {{ user: u, password: p, {deny} }} ] }}", args=["-DV"])
+    client = await login(server, user="u", **{"pass": "p"})
+    await client.send(b"SUB secret.a 17\r\nSUB secret.b workers x-1\r\n")
+    for line in (
+        'Subscription Violation - Subject "secret.a", SID 17',
+        'Subscription Violation - Subject "secret.b", Queue: "workers", SID x-1',
+    ):
+        await eventually(lambda line=line: f'"$G/user:u" - {line}\n' in server.log_text(), what=line)  # type: ignore[misc]
+
+
+async def test_the_end_of_a_subscription_is_shown(shared_server: StartServer, login: Dial) -> None:
+    server = shared_server("trace: true")
+    client = await login(server)
+    await client.send(b"SUB ended.a 1\r\nUNSUB 1\r\nUNSUB 1\r\n")
+    await client.send(b"SUB ended.b 2\r\nUNSUB 2 2\r\nPUB ended.b 0\r\n\r\nPUB ended.b 0\r\n\r\n")
+    await client.send(b"SUB ended.c 3\r\nPUB ended.c 0\r\n\r\nUNSUB 3 1\r\nPUB ended.c 0\r\n\r\n")
+    lines = await lines_of(server, client)
+    assert lines[lines.index("<<- [SUB ended.a 1]") : -1] == [
+        "<<- [SUB ended.a 1]",
+        "<<- [UNSUB 1]",
+        "<-> [DELSUB 1]",
+        "<<- [UNSUB 1]",
+        "<<- [SUB ended.b 2]",
+        "<<- [UNSUB 2 2]",
+        "<<- [PUB ended.b 0]",
+        "->> [MSG ended.b 2 0]",
+        "<<- [PUB ended.b 0]",
+        "->> [MSG ended.b 2 0]",
+        "<-> [DELSUB 2]",
+        "<<- [SUB ended.c 3]",
+        "<<- [PUB ended.c 0]",
+        "->> [MSG ended.c 3 0]",
+        "<<- [UNSUB 3 1]",
+        "<-> [DELSUB 3]",
+        "<<- [PUB ended.c 0]",
+    ]
+
+
+@pytest.mark.parametrize("ending", ["close", "second connect"])
+async def test_all_subscriptions_of_a_connection_end_with_it(
+    shared_server: StartServer, login: Dial, ending: str
+) -> None:
+    server = shared_server(TWO_ACCOUNTS, args=["-DV"])
+    client = await login(server, user="a", **{"pass": "p"})
+    await client.send(b"SUB all.a 1\r\nSUB all.b queue 2\r\n")
+    await client.ping_pong()
+    if ending == "close":
+        await client.aclose()
+    else:
+        await client.connect(user="s", **{"pass": "p"})
+    about = f'cid:{client.info["client_id"]} - "A/user:a" - '
+    for sid in (1, 2):
+        pattern = rf'cid:{client.info["client_id"]} - "[^"]*" - <-> \[DELSUB {sid}\]\n'
+        await eventually(lambda pattern=pattern: re.search(pattern, server.log_text()), what=pattern)  # type: ignore[misc]
+    connects = [line for line in server.log_text().splitlines() if f"{about}<<- [CONNECT" in line]
+    assert len(connects) == (ending == "second connect")
+
+
+async def test_a_maximum_that_is_reached_is_told_before_the_last_message(
+    shared_server: StartServer, login: Dial
+) -> None:
+    server = shared_server("", args=["-DV"])
+    client, sender = await login(server), await login(server)
+    await client.send(b"SUB most 5\r\nUNSUB 5 1\r\n")
+    await client.ping_pong()
+    await sender.publish("most", b"")
+    await client.expect_message()
+    log = await eventually(lambda: server.log_text() if "[DELSUB 5]" in server.log_text() else "", what="the end")
+    about = f" - cid:{client.info['client_id']} - "
+    told = [line.partition(about)[2] for line in log.splitlines() if about in line]
+    assert told[-3:] == [
+        "Auto-unsubscribe limit of 1 reached for sid '5'",
+        "->> [MSG most 5 0]",
+        "<-> [DELSUB 5]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("{}", "{}"),
+        ('{ "verbose" : false,\t"name":"caf\\u00e9" , "num":1.50,"name":"last"}  ', None),
+        ('{"pass" : "p","user":"root"}', '{"pass" : "[REDACTED]","user":"root"}'),
+        ('{"x":{"pass":"deep","a":[1,2]},"user":"pass"}', '{"x":{"pass":"[REDACTED]","a":[1,2]},"user":"pass"}'),
+        ('{"auth_token":"t","jwt":"j.w.t"}', '{"auth_token":"[REDACTED]","jwt":"j.w.t"}'),
+        ('{"nkey":"U" , "sig":"s", "proxy_sig":"p"}',
+         '{"nkey":"[REDACTED]" , "sig":"[REDACTED]", "proxy_sig":"[REDACTED]"}'),
+        ('{"pass":"","passphrase":"z","mypass":"y"}',
+         '{"pass":"[REDACTED]","passphrase":"[REDACTED]","mypass":"[REDACTED]"}'),
+        ('{"pass":12}', '{"pass":[REDACTED]}'),
+        ('{"pass":null,"user":"a"}', '{"pass":[REDACTED],"user":"a"}'),
+        ("nonsense", "nonsense"),
+    ],
+)  # fmt: skip
+async def test_connect_is_shown_as_the_client_wrote_it(
+    shared_server: StartServer, dial: Dial, sent: str, shown: str | None
+) -> None:
+    server = shared_server("trace: true")
+    client = await dial(server)
+    await client.send(f"CONNECT {sent}\r\n".encode())
+    line = f"cid:{client.info['client_id']} - <<- [CONNECT {sent if shown is None else shown}]\n"
+    await eventually(lambda: line in server.log_text(), what=line)

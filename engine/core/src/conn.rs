@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::batch::Batch;
 use crate::errors::CloseReason;
 use crate::hash::{seeded, BytesMap};
 use crate::outbuf::OutBuf;
@@ -211,10 +212,14 @@ pub struct Conn {
     pub(crate) timer_ns: u64,
     /// Bytes of output that were lent to whoever is writing them.
     pub(crate) lent: usize,
-    /// Memory held by what did not fit into the socket at the last flush, its bytes, and since when nothing moved.
+    /// Output that the layers below NATS hold.
+    pub(crate) below: usize,
+    /// Memory held by what did not fit into the socket at the last flush, its bytes, and how long the socket has for them.
     pub(crate) stuck: usize,
     pub(crate) stuck_pending: usize,
-    pub(crate) stuck_since_ns: u64,
+    pub(crate) batch: Batch,
+    /// A full socket is to be tried once more, since being late was forgiven.
+    pub(crate) again: bool,
 }
 
 impl Conn {
@@ -244,9 +249,11 @@ impl Conn {
             connect_due_ns: 0,
             timer_ns: 0,
             lent: 0,
+            below: 0,
             stuck: 0,
             stuck_pending: 0,
-            stuck_since_ns: 0,
+            batch: Batch::default(),
+            again: false,
         }
     }
 
@@ -268,6 +275,11 @@ impl Conn {
     /// What is still to be sent, but for what was lent.
     pub fn out(&self) -> &OutBuf {
         &self.out
+    }
+
+    /// True once something has come from the peer.
+    pub fn has_spoken(&self) -> bool {
+        self.last_in_ns != self.opened_ns
     }
 
     /// Messages that were received from the peer.

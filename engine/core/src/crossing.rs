@@ -11,15 +11,19 @@ use std::sync::Arc;
 
 use crate::account::Imported;
 use crate::codec::client::Publish;
+use crate::conn::Kind;
 use crate::engine::Engine;
+use crate::event::{Event, Responder};
 use crate::fib::{Interest, Route};
 use crate::imports::{
-    push_request_info, with_request_info, Answers, Imports, RequestInfo, Response, Responses, Ticket,
+    push_request_info, sampled, told, with_request_info, Answers, Imports, Outcome, RequestInfo, Response, Responses,
+    ServiceSpec, Ticket, Timed,
 };
 use crate::mapping::Mapped;
 use crate::message::{push_tail, Message};
 use crate::slab::Slab;
 use crate::subject;
+use crate::trace_headers::{set_header, DESTINATION, DISABLED};
 
 /// Borders that one message crosses one after another.
 const HOPS_MAX: u32 = 32;
@@ -201,16 +205,7 @@ impl Engine {
         let Some(imported) = &account.imported else { return 0 };
         let imports = Arc::clone(&imported.imports);
         let Some(services) = account.routes.get(route).map(|route| route.services.clone()) else { return 0 };
-        // A trace ends at the border of the account; so does a message that is nothing but one.
-        let tracing = self.tracing.take();
-        let mut delivered = 0;
-        if !tracing.as_ref().is_some_and(|tracing| tracing.only) {
-            for at in services {
-                delivered += self.cross_one(message, &imports, at, asking, through);
-            }
-        }
-        self.tracing = tracing;
-        delivered
+        services.into_iter().map(|at| self.cross_one(message, &imports, at, asking, through)).sum()
     }
 
     fn cross_one(
@@ -229,6 +224,18 @@ impl Engine {
         if !self.crossings.enter() {
             return 0;
         }
+        let traced = self.tracing.is_some();
+        if let Some(tracing) = &mut self.tracing {
+            tracing.asked(exporter, message.subject, &remote);
+        }
+        // Where the export does not allow it a trace ends at the border; so does a message that is nothing but one.
+        let hidden = if service.spec.allow_trace { None } else { self.tracing.take() };
+        let only = [&hidden, &self.tracing].into_iter().flatten().any(|tracing| tracing.only);
+        if only && hidden.is_some() {
+            self.tracing = hidden;
+            self.crossings.leave();
+            return 0;
+        }
         let named = through.is_none() && service.spec.share;
         let asking = Asking {
             account: asking.account,
@@ -238,7 +245,21 @@ impl Engine {
         let mut line = Vec::new();
         self.push_request_info(message.from, imports, asking, through, &mut line);
         let mut body = Vec::new();
-        let header_bytes = with_request_info(message.header_bytes.unwrap_or(0), message.body, &line, &mut body);
+        let mut header_bytes = with_request_info(message.header_bytes.unwrap_or(0), message.body, &line, &mut body);
+        if traced {
+            // The account there has no such subject, and other servers must not publish on it.
+            header_bytes = end_trace(&mut body, header_bytes);
+        }
+        if only {
+            let abroad = Abroad { account: exporter, subject: &remote, reply: &[], header_bytes: None, body: &body };
+            let delivered = self.deliver_abroad(message, &abroad, Some((asking, message.account)));
+            self.crossings.leave();
+            return delivered;
+        }
+        let timed = self.timing(message, &service.spec, &line);
+        if let Some(timed) = timed.clone().filter(|_| message.reply.is_empty()) {
+            self.report_served(exporter, timed, Outcome::NoReply, None, message.now_ns);
+        }
         let open = self.open_reply(
             message,
             Response {
@@ -248,6 +269,7 @@ impl Engine {
                 answers: service.spec.answers,
                 threshold_ns: service.spec.threshold_ns,
                 through: Some(service.spec.clone()),
+                timed,
             },
         );
         let reply = open.as_ref().map_or(message.reply, |(_, subject)| subject);
@@ -255,10 +277,60 @@ impl Engine {
             Abroad { account: exporter, subject: &remote, reply, header_bytes: Some(header_bytes), body: &body };
         let delivered = self.deliver_abroad(message, &abroad, Some((asking, message.account)));
         self.crossings.leave();
+        self.tracing = hidden.or(self.tracing.take());
         if let (0, Some((ticket, _))) = (delivered, open) {
-            self.crossings.responses.close(ticket);
+            let closed = self.crossings.responses.close(ticket);
+            if let Some(timed) = closed.and_then(|response| response.timed) {
+                self.report_served(exporter, timed, Outcome::NoResponders, None, message.now_ns);
+            }
         }
         delivered
+    }
+
+    /// What to remember of a request, if its answer is to be timed. `line` tells the service who asks.
+    fn timing(&mut self, message: &Message<'_>, spec: &ServiceSpec, line: &[u8]) -> Option<Box<Timed>> {
+        let latency = spec.latency.as_ref()?;
+        let block = message.body.get(..message.header_bytes.unwrap_or(0)).unwrap_or(&[]);
+        let header = sampled(latency.sampling, self.rng.below(100), block)?;
+        Some(Box::new(Timed {
+            results: latency.results.as_slice().into(),
+            requestor: told(line).into(),
+            asker: message.from_cid,
+            rtt_ns: self.conns.get(message.from).map_or(0, |conn| conn.rtt_ns),
+            header: header.into(),
+            asked_ns: message.now_ns,
+        }))
+    }
+
+    fn report_served(
+        &mut self,
+        account: u32,
+        timed: Box<Timed>,
+        outcome: Outcome,
+        responder: Option<Box<Responder>>,
+        now_ns: u64,
+    ) {
+        let took_ns = now_ns.saturating_sub(timed.asked_ns);
+        self.events.push(Event::Served { account, outcome, timed, took_ns, responder });
+    }
+
+    /// Reports timed requests whose time is over.
+    pub(crate) fn report_lapsed(&mut self, now_ns: u64) {
+        while let Some(Response { answered_in, timed, .. }) = self.crossings.responses.take_lapsed(now_ns) {
+            if let Some(timed) = timed {
+                self.report_served(answered_in, timed, Outcome::TimedOut, None, now_ns);
+            }
+        }
+    }
+
+    /// Reports timed requests of a client that has left.
+    pub(crate) fn report_abandoned(&mut self, cid: u64) {
+        while let Some(Response { answered_in, timed, .. }) = self.crossings.responses.take_asked_by(cid) {
+            if let Some(timed) = timed {
+                let at_ns = timed.asked_ns;
+                self.report_served(answered_in, timed, Outcome::AskerGone, None, at_ns);
+            }
+        }
     }
 
     /// A reply subject of our own for the message, unless it wants no answer or names one that holds everywhere.
@@ -369,7 +441,15 @@ impl Engine {
     fn bring_home(&mut self, message: &Message<'_>) -> u64 {
         let (account, now_ns) = (message.account, message.now_ns);
         let found = self.crossings.responses.answer(account, message.subject, message.body.len(), now_ns);
-        let Some((ticket, response)) = found else { return 0 };
+        let Some((ticket, mut response)) = found else { return 0 };
+        if let Some(timed) = response.timed.take() {
+            let conn = self.conns.get(message.from).filter(|conn| conn.kind == Kind::Client);
+            let responder = conn.map(|conn| {
+                let about = conn.admission.about.clone();
+                Box::new(Responder { cid: conn.admission.cid, about, rtt_ns: conn.rtt_ns })
+            });
+            self.report_served(account, timed, Outcome::Answered, responder, now_ns);
+        }
         let open = self.open_reply(
             message,
             Response {
@@ -379,6 +459,7 @@ impl Engine {
                 answers: Answers::Single,
                 threshold_ns: COUNTER_QUESTION_NS,
                 through: None,
+                timed: None,
             },
         );
         let home = Abroad {
@@ -391,10 +472,23 @@ impl Engine {
         let delivered = self.deliver_abroad(message, &home, None);
         if delivered == 0 {
             self.crossings.responses.close(ticket);
-            open.into_iter().for_each(|(ticket, _)| self.crossings.responses.close(ticket));
+            if let Some((ticket, _)) = open {
+                self.crossings.responses.close(ticket);
+            }
         }
         delivered
     }
+}
+
+/// The message with a header that ends its trace; returns the length of its header block.
+fn end_trace(body: &mut Vec<u8>, header_bytes: usize) -> usize {
+    let (block, payload) = body.split_at(header_bytes.min(body.len()));
+    let mut ended = Vec::with_capacity(body.len() + 32);
+    set_header(block, DESTINATION, DISABLED, &mut ended);
+    let length = ended.len();
+    ended.extend_from_slice(payload);
+    *body = ended;
+    length
 }
 
 /// A message as it is in another account.

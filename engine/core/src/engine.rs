@@ -21,6 +21,7 @@ use crate::crossing::Crossings;
 use crate::errors::{self, CloseReason};
 use crate::event::{Event, Events};
 use crate::hash::Rng;
+use crate::leaving::count_slow;
 use crate::mapping::Mappings;
 use crate::msgtrace::Tracing;
 use crate::outlet::LINK_PENDING_MAX;
@@ -51,8 +52,12 @@ pub struct Settings {
     pub pending_max: usize,
     /// Bytes that may wait for all connections together.
     pub pending_total_max: usize,
-    /// How long a socket may refuse to take anything.
+    /// How long a socket may take for what waits when writing begins.
     pub write_deadline_ns: u64,
+    /// The same, for people.
+    pub write_deadline: Box<str>,
+    /// A client that is late with that stays if it has taken anything.
+    pub write_retry: bool,
     /// Unanswered pings.
     pub ping_max: u32,
     /// Tokens of a subscription's subject; 0 is unlimited.
@@ -67,8 +72,8 @@ pub struct Settings {
     pub no_stall: bool,
     /// Remember the routes of subjects.
     pub remember_routes: bool,
-    /// Report every accepted connection.
-    pub report_arrivals: bool,
+    /// Report what only a log of details shows: accepted connections, subscriptions that reach their maximum.
+    pub report_details: bool,
     /// Most connections at a time.
     pub conns_max: u64,
     /// Other servers of a cluster are told of subscriptions. It must be set before the first of these.
@@ -82,6 +87,8 @@ impl Default for Settings {
             pending_max: 64 << 20,
             pending_total_max: 1 << 30,
             write_deadline_ns: 10_000_000_000,
+            write_deadline: "10s".into(),
+            write_retry: false,
             ping_max: 2,
             sub_tokens_max: 0,
             trace: false,
@@ -89,7 +96,7 @@ impl Default for Settings {
             trace_body_max: 0,
             no_stall: false,
             remember_routes: true,
-            report_arrivals: false,
+            report_details: false,
             conns_max: 65_536,
             routes: false,
         }
@@ -270,7 +277,7 @@ impl Engine {
     pub fn open_arrived(&mut self, admission: Admission, arrival: Arrival, greeting: &[u8], now_ns: u64) -> u32 {
         let cid = admission.cid;
         let slot = self.open(admission, now_ns);
-        if self.settings.report_arrivals {
+        if self.settings.report_details {
             self.events.push(Event::Arrived { cid, arrival: Box::new(arrival.clone()) });
         }
         if let Some(conn) = self.conns.get_mut(slot) {
@@ -337,7 +344,7 @@ impl Engine {
                 Next::Frame(frame, used) => {
                     at += used;
                     self.handle(slot, frame, buffer, now_ns);
-                    self.settle(now_ns);
+                    self.settle();
                     match self.conns.get(slot) {
                         Some(conn) if conn.closing.is_none() => {
                             if conn.paused {
@@ -364,7 +371,7 @@ impl Engine {
                 }
                 Next::Fault(fault) => {
                     self.fault(slot, fault, buffer.get(at..).unwrap_or(&[]));
-                    self.settle(now_ns);
+                    self.settle();
                     at = buffer.len();
                     break;
                 }
@@ -478,7 +485,7 @@ impl Engine {
             self.send(slot, b"+OK\r\n");
         }
         self.start_timers(slot, now_ns);
-        self.settle(now_ns);
+        self.settle();
         Some(slot)
     }
 
@@ -491,7 +498,7 @@ impl Engine {
         conn.last = Default::default();
         let subs: Vec<u32> = conn.subs.values().copied().collect();
         let removed = self.recheck_subs(slot, &subs);
-        self.settle_command();
+        self.settle();
         removed
     }
 
@@ -565,10 +572,7 @@ impl Engine {
             self.totals.conns -= 1;
             match reason {
                 CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline => {
-                    self.totals.slow_consumers += 1;
-                    if let Some(account) = self.accounts.get_mut(conn.admission.account as usize) {
-                        account.slow_consumers += 1;
-                    }
+                    count_slow(&mut self.totals, &mut self.accounts, conn.admission.account);
                 }
                 CloseReason::StaleConnection => self.totals.stale_connections += 1,
                 _ => {}
@@ -576,6 +580,8 @@ impl Engine {
         }
         let cid = conn.admission.cid;
         self.by_cid.remove(&cid);
+        self.report_abandoned(cid);
+        let Some(conn) = self.conns.get_mut(slot) else { return };
         self.events.push(Event::Closed {
             cid,
             account: conn.admission.account,
@@ -608,28 +614,19 @@ impl Engine {
     }
 
     /// Takes care of what a message or frame left to do: cut receivers, ended subscriptions.
-    pub(crate) fn settle(&mut self, now_ns: u64) {
+    pub(crate) fn settle(&mut self) {
         while let Some(sub) = self.spent.pop() {
             self.remove_sub(sub);
         }
         while let Some((slot, reason)) = self.doomed.pop() {
-            self.cut_slow(slot, reason, now_ns);
+            self.cut_slow(slot, reason);
         }
     }
 
-    /// The same after a command, which needs no time: it cannot be what makes a deadline pass.
-    pub(crate) fn settle_command(&mut self) {
-        self.settle(0);
-    }
-
-    fn cut_slow(&mut self, slot: u32, reason: CloseReason, now_ns: u64) {
+    fn cut_slow(&mut self, slot: u32, reason: CloseReason) {
         let Some(conn) = self.conns.get_mut(slot) else { return };
-        let pending = conn.pending();
         let detail = match reason {
-            CloseReason::SlowConsumerWriteDeadline => format!(
-                "Slow Consumer Detected: WriteDeadline of {}s exceeded with 1 chunks of {pending} total bytes.",
-                (now_ns.saturating_sub(conn.stuck_since_ns)) / 1_000_000_000
-            ),
+            CloseReason::SlowConsumerWriteDeadline => conn.batch.late().text(&self.settings.write_deadline),
             _ => format!("Slow Consumer Detected: MaxPending of {} Exceeded", self.settings.pending_max),
         };
         self.cut(slot, reason, &detail);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::conn::{Arrival, Traffic};
 use crate::errors::CloseReason;
+use crate::imports::{Outcome, Timed};
 use crate::view::SubView;
 
 /// Something a user may not do.
@@ -17,15 +18,69 @@ pub enum Violation {
     Subscribe,
 }
 
-/// Who a traced message went to.
+/// Which way a protocol line went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heading {
+    /// From the peer.
+    In,
+    /// To the peer.
+    Out,
+    /// Nowhere: something that the engine did by itself.
+    Within,
+}
+
+/// What became of a traced message, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receiver {
-    /// Client id; 0 is the control plane.
+pub enum Step {
+    /// It went to a subscription.
+    Received {
+        /// Client id; 0 is the control plane.
+        cid: u64,
+        /// Number of the account, if that is another one.
+        account: Option<u32>,
+        /// Subject of the subscription, as the account calls it in which the message is.
+        subject: Box<[u8]>,
+        /// Queue group, or empty.
+        queue: Box<[u8]>,
+    },
+    /// Another account imports it as a stream.
+    Stream {
+        /// Number of that account.
+        account: u32,
+        /// What it is called there.
+        to: Box<[u8]>,
+    },
+    /// It is a request to another account.
+    Service {
+        /// Number of that account.
+        account: u32,
+        /// What it was called before.
+        from: Box<[u8]>,
+        /// What it is called there.
+        to: Box<[u8]>,
+    },
+}
+
+impl Step {
+    fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::Received { subject, queue, .. } => subject.len() + queue.len(),
+            Self::Stream { to, .. } => to.len(),
+            Self::Service { from, to, .. } => from.len() + to.len(),
+        };
+        texts + 64
+    }
+}
+
+/// Who answered a timed request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Responder {
+    /// Client id.
     pub cid: u64,
-    /// Subject of the subscription.
-    pub subject: Box<[u8]>,
-    /// Queue group, or empty.
-    pub queue: Box<[u8]>,
+    /// Its `Admission::about`.
+    pub about: Box<[u8]>,
+    /// Last measured round trip; 0 is unknown.
+    pub rtt_ns: u64,
 }
 
 /// A report. Connections are named by client id.
@@ -40,7 +95,7 @@ pub enum Event {
         /// How it came in, when this is its first CONNECT and the engine accepted it.
         arrival: Option<Box<Arrival>>,
     },
-    /// A connection was accepted by the engine (only while arrivals are reported).
+    /// A connection was accepted by the engine (only while details are reported).
     Arrived {
         /// Client id.
         cid: u64,
@@ -134,10 +189,23 @@ pub enum Event {
         bytes: usize,
         /// The event may be compressed.
         gzip: bool,
-        /// Who received it.
-        receivers: Vec<Receiver>,
-        /// How many more did.
+        /// What became of it.
+        steps: Vec<Step>,
+        /// How much more did.
         unnamed: usize,
+    },
+    /// A request whose answer is timed has come to its end.
+    Served {
+        /// Number of the account whose service it is.
+        account: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// What is known of the request.
+        timed: Box<Timed>,
+        /// From the request to its end.
+        took_ns: u64,
+        /// Who answered, if that was a client here.
+        responder: Option<Box<Responder>>,
     },
     /// A user tried what it may not do.
     Violation {
@@ -149,13 +217,31 @@ pub enum Event {
         subject: Box<[u8]>,
         /// Queue group, or empty.
         queue: Box<[u8]>,
+        /// The client's name for the subscription, or empty.
+        sid: Box<[u8]>,
+    },
+    /// A subscription gets the last message that it was to get (only while details are reported).
+    Spent {
+        /// Client id.
+        cid: u64,
+        /// The client's name for the subscription.
+        sid: Box<[u8]>,
+        /// Its maximum.
+        max: u64,
+    },
+    /// A receiver is slow and may stay, or is not slow any more.
+    Slow {
+        /// Client id.
+        cid: u64,
+        /// For the log.
+        text: Box<str>,
     },
     /// A protocol line, for the log (only while tracing is on).
     Trace {
         /// Client id.
         cid: u64,
-        /// From the peer, or to it.
-        inbound: bool,
+        /// Where it went.
+        heading: Heading,
         /// The line without CRLF.
         line: Box<[u8]>,
         /// Header and payload of a message.
@@ -193,11 +279,16 @@ impl Event {
         match self {
             Self::Info { json, .. } => json.len(),
             Self::Deliver { subject, reply, body, .. } => subject.len() + reply.len() + body.len(),
-            Self::Traced { destination, subject, mapped, header, receivers, .. } => {
-                let named: usize = receivers.iter().map(|r| r.subject.len() + r.queue.len() + 64).sum();
-                destination.len() + subject.len() + mapped.len() + header.len() + named
+            Self::Traced { destination, subject, mapped, header, steps, .. } => {
+                let told: usize = steps.iter().map(Step::bytes).sum();
+                destination.len() + subject.len() + mapped.len() + header.len() + told
             }
-            Self::Violation { subject, queue, .. } => subject.len() + queue.len(),
+            Self::Violation { subject, queue, sid, .. } => subject.len() + queue.len() + sid.len(),
+            Self::Spent { sid, .. } => sid.len(),
+            Self::Slow { text, .. } => text.len(),
+            Self::Served { timed, responder, .. } => {
+                timed.bytes() + responder.as_ref().map_or(0, |responder| responder.about.len())
+            }
             Self::Trace { line, body, .. } => line.len() + body.as_ref().map_or(0, |body| body.len()),
             Self::Connect { .. }
             | Self::Peer { .. }

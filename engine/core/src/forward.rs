@@ -3,7 +3,7 @@
 use crate::conn::{Conn, Kind, Sub};
 use crate::engine::{touch, Engine, Settings, YIELD_BYTES};
 use crate::errors::CloseReason;
-use crate::event::Event;
+use crate::event::{Event, Heading};
 use crate::fib::{Peer, Route};
 use crate::message::{push_without_header, Message};
 use crate::outlet::{is_nearly_full, Outlet, LINK_PENDING_MAX};
@@ -170,7 +170,7 @@ fn trace_forward(
     }
     Event::Trace {
         cid: conn.admission.cid,
-        inbound: false,
+        heading: Heading::Out,
         line: traced_line(line),
         body: traced_body(settings, headers, body),
     }

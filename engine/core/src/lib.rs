@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+mod batch;
 pub mod codec;
 pub mod conn;
 mod crossing;

@@ -5,12 +5,12 @@
 use crate::codec::client::Publish;
 use crate::conn::Sub;
 use crate::engine::Engine;
-use crate::event::{Event, Receiver};
+use crate::event::{Event, Step};
 use crate::subject;
 use crate::trace_headers::{Encoding, TraceHeaders};
 
-/// Receivers that one trace names; the event says how many there were beyond.
-const RECEIVERS_MAX: usize = 1024;
+/// Steps that one trace names; the event says how many there were beyond.
+const STEPS_MAX: usize = 1024;
 
 /// What a message asks for.
 pub(crate) struct TraceRequest {
@@ -25,19 +25,61 @@ pub(crate) struct Tracing {
     /// Nobody really gets the message.
     pub only: bool,
     /// The subject it is delivered under.
-    pub mapped: Box<[u8]>,
-    receivers: Vec<Receiver>,
+    mapped: Box<[u8]>,
+    /// The account where it was published.
+    home: u32,
+    /// The account that it has come to.
+    here: u32,
+    steps: Vec<Step>,
     unnamed: usize,
+    /// Receivers by stream imports: the step, and the account where the message was, and what it was called there.
+    abroad: Vec<(usize, u32, Box<[u8]>)>,
 }
 
 impl Tracing {
-    pub(crate) fn note(&mut self, cid: u64, sub: &Sub) {
-        if self.receivers.len() >= RECEIVERS_MAX {
-            self.unnamed += 1;
-            return;
+    fn new(request: &TraceRequest, home: u32, subject: &[u8]) -> Self {
+        Self {
+            only: request.only,
+            mapped: subject.into(),
+            home,
+            here: home,
+            steps: Vec::new(),
+            unnamed: 0,
+            abroad: Vec::new(),
         }
+    }
+
+    /// The message is about to be delivered in an account.
+    pub(crate) fn enter(&mut self, account: u32, subject: &[u8]) {
+        self.here = account;
+        if account == self.home && self.steps.is_empty() {
+            self.mapped = subject.into();
+        }
+    }
+
+    /// A subscription of the account where the message is has it, or one of another account that imports it as
+    /// `delivered`. `subject` is what the message is called where it is.
+    pub(crate) fn received(&mut self, cid: u64, sub: &Sub, subject: &[u8], delivered: &[u8]) {
+        if sub.account != self.here {
+            self.push(Step::Stream { account: sub.account, to: delivered.into() });
+            self.abroad.push((self.steps.len(), self.here, subject.into()));
+        }
+        let account = Some(sub.account).filter(|&account| account != self.home || sub.account != self.here);
         let queue = sub.queue.clone().unwrap_or_default();
-        self.receivers.push(Receiver { cid, subject: sub.subject.clone(), queue });
+        self.push(Step::Received { cid, account, subject: sub.subject.clone(), queue });
+    }
+
+    /// The message goes on as a request to another account.
+    pub(crate) fn asked(&mut self, account: u32, from: &[u8], to: &[u8]) {
+        self.push(Step::Service { account, from: from.into(), to: to.into() });
+    }
+
+    fn push(&mut self, step: Step) {
+        if self.steps.len() < STEPS_MAX {
+            self.steps.push(step);
+        } else {
+            self.unnamed += 1;
+        }
     }
 }
 
@@ -61,10 +103,12 @@ impl Engine {
         if !self.may_publish(slot, &request.destination, now_ns) {
             return;
         }
-        let fresh = Tracing { only: request.only, mapped: p.subject.into(), receivers: Vec::new(), unnamed: 0 };
-        self.tracing = Some(Box::new(fresh));
+        let Some(home) = self.conns.get(slot).map(|conn| conn.admission.account) else { return };
+        self.tracing = Some(Box::new(Tracing::new(&request, home, p.subject)));
         self.map_and_publish(slot, p, buffer, now_ns);
-        let (Some(tracing), Some(conn)) = (self.tracing.take(), self.conns.get(slot)) else { return };
+        let Some(mut tracing) = self.tracing.take() else { return };
+        self.judge_imported(&mut tracing);
+        let Some(conn) = self.conns.get(slot) else { return };
         self.events.push(Event::Traced {
             cid: conn.admission.cid,
             account: conn.admission.account,
@@ -74,8 +118,26 @@ impl Engine {
             header: p.body.get(..p.header_bytes.unwrap_or(0)).unwrap_or(&[]).into(),
             bytes: p.body.len(),
             gzip: request.encoding == Some(Encoding::Gzip),
-            receivers: tracing.receivers,
+            steps: tracing.steps,
             unnamed: tracing.unnamed,
         });
+    }
+
+    /// Who has the message by a stream import is only shown where the import allows it, with its subscription as the
+    /// exporting account would call it.
+    fn judge_imported(&self, tracing: &mut Tracing) {
+        for (at, exporter, subject) in std::mem::take(&mut tracing.abroad).into_iter().rev() {
+            let Some(Step::Received { account: Some(importer), subject: local, .. }) = tracing.steps.get_mut(at) else {
+                continue;
+            };
+            let imported = self.accounts.get(*importer as usize).and_then(|account| account.imported.as_ref());
+            let allowed = imported.and_then(|imported| imported.imports.traced_stream(exporter, &subject, local));
+            match allowed {
+                Some(remote) => *local = remote.into(),
+                None => {
+                    tracing.steps.remove(at);
+                }
+            }
+        }
     }
 }

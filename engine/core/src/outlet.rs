@@ -4,7 +4,7 @@
 use crate::conn::{Conn, Kind, Sub};
 use crate::engine::{touch, Settings, YIELD_BYTES};
 use crate::errors::CloseReason;
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Heading};
 use crate::fib::{QueueRoute, Route, Target};
 use crate::hash::Rng;
 use crate::hops::{rank, Rank, LATER};
@@ -134,17 +134,18 @@ impl Outlet<'_> {
             return false;
         }
         if let Some(tracing) = &mut *self.tracing {
-            // A trace ends at the border of the account.
-            if sub.account == message.account {
-                tracing.note(conn.admission.cid, sub);
-            }
+            tracing.received(conn.admission.cid, sub, message.subject, delivered_subject(route, target, sub));
             if tracing.only {
-                return sub.account == message.account;
+                return true;
             }
         }
         sub.delivered += 1;
         if sub.max != 0 && sub.delivered >= sub.max {
             self.spent.push(target.sub);
+            if self.settings.report_details && conn.kind == Kind::Client {
+                let (cid, max) = (conn.admission.cid, sub.max);
+                self.events.push(Event::Spent { cid, sid: sub.sid.clone(), max });
+            }
         }
         if conn.kind == Kind::Internal {
             self.report(message, route, target);
@@ -276,7 +277,7 @@ fn trace_delivery(settings: &Settings, message: &Message<'_>, conn: &Conn, prefi
     let separator: &[u8] = if message.reply.is_empty() { b"" } else { b" " };
     Event::Trace {
         cid: conn.admission.cid,
-        inbound: false,
+        heading: Heading::Out,
         line: traced_line([start, message.reply, separator, &sizes].concat()),
         body: traced_body(settings, header_bytes, body),
     }

@@ -39,7 +39,7 @@ impl Engine {
                     }
                     at += used;
                     self.handle_peer(slot, frame, buffer, now_ns);
-                    self.settle(now_ns);
+                    self.settle();
                     match self.conns.get(slot) {
                         Some(conn) if conn.closing.is_none() => {
                             if conn.paused || self.full {
@@ -56,7 +56,7 @@ impl Engine {
                 }
                 Next::Fault(fault) => {
                     self.fault(slot, fault, buffer.get(at..).unwrap_or(&[]));
-                    self.settle(now_ns);
+                    self.settle();
                     return Fed { used: everything, need: 1, stall: false };
                 }
             }
@@ -97,7 +97,7 @@ impl Engine {
     pub fn tell_peer(&mut self, cid: u64, line: &[u8]) {
         if let Some(slot) = self.slot_of(cid) {
             self.send(slot, line);
-            self.settle_command();
+            self.settle();
         }
     }
 

@@ -146,7 +146,13 @@ impl Engine {
         self.send_err(slot, &text);
         if let Some(conn) = self.conns.get(slot) {
             let cid = conn.admission.cid;
-            self.events.push(Event::Violation { cid, kind, subject: subject.into(), queue: Box::default() });
+            self.events.push(Event::Violation {
+                cid,
+                kind,
+                subject: subject.into(),
+                queue: Box::default(),
+                sid: Box::default(),
+            });
         }
     }
 
@@ -204,7 +210,7 @@ impl Engine {
             routed_bytes: 0,
         };
         if let Some(tracing) = outlet.tracing {
-            tracing.mapped = message.subject.into();
+            tracing.enter(message.account, message.subject);
         }
         let mut delivered = 0;
         for target in &route.plain {
@@ -306,7 +312,7 @@ impl Engine {
         if self.crossings.responses.is_reply(account, subject) {
             delivered += self.answer(&message);
         }
-        self.settle(now_ns);
+        self.settle();
         delivered
     }
 }

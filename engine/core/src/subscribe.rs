@@ -16,14 +16,14 @@ impl Engine {
         let permitted = conn.admission.permit.as_ref().is_none_or(|permit| permit.can_subscribe(subject, queue));
         if !permitted || queue == Some(RESERVED_QUEUE) {
             let text = violation(subject, queue);
-            self.refuse_subscription(slot, subject, queue, &text);
+            self.refuse_subscription(slot, (subject, queue, sid), &text);
             return;
         }
         let tokens_max = self.settings.sub_tokens_max as usize;
         if tokens_max > 0 && subject::tokens(subject).take(tokens_max + 1).count() > tokens_max {
             let mut text = violation(subject, queue);
             text.extend_from_slice(errors::VIOLATION_TOO_MANY_TOKENS.as_bytes());
-            self.refuse_subscription(slot, subject, queue, &text);
+            self.refuse_subscription(slot, (subject, queue, sid), &text);
             return;
         }
         if conn.subs.len() >= conn.admission.subs_max as usize {
@@ -43,7 +43,8 @@ impl Engine {
         }
     }
 
-    fn refuse_subscription(&mut self, slot: u32, subject: &[u8], queue: Option<&[u8]>, text: &[u8]) {
+    fn refuse_subscription(&mut self, slot: u32, asked: (&[u8], Option<&[u8]>, &[u8]), text: &[u8]) {
+        let (subject, queue, sid) = asked;
         self.send_err(slot, text);
         let Some(conn) = self.conns.get(slot) else { return };
         self.events.push(Event::Violation {
@@ -51,6 +52,7 @@ impl Engine {
             kind: Violation::Subscribe,
             subject: subject.into(),
             queue: queue.unwrap_or(&[]).into(),
+            sid: sid.into(),
         });
     }
 
@@ -138,6 +140,9 @@ impl Engine {
         let Some(sub) = self.subs.remove(number) else { return };
         if let Some(conn) = self.conns.get_mut(sub.conn) {
             conn.subs.remove(&sub.sid);
+        }
+        if self.settings.trace {
+            self.trace_end_of(&sub);
         }
         let Some(account) = self.accounts.get_mut(sub.account as usize) else { return };
         if let Some(moved) = account.interest.remove(&sub.subject, sub.place) {

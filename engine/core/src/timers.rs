@@ -44,11 +44,13 @@ impl Engine {
 
     /// When `tick` should be called next.
     pub fn next_due_ns(&self) -> Option<u64> {
-        self.timers.peek().map(|Reverse((due, _, _))| *due)
+        let of_conns = self.timers.peek().map(|Reverse((due, _, _))| *due);
+        of_conns.into_iter().chain(self.crossings.responses.next_due_ns()).min()
     }
 
     /// Does everything that is due at `now_ns`.
     pub fn tick(&mut self, now_ns: u64) {
+        self.report_lapsed(now_ns);
         while let Some(&Reverse((due, slot, cid))) = self.timers.peek() {
             if due > now_ns {
                 break;
@@ -61,7 +63,7 @@ impl Engine {
             if let Some(conn) = current {
                 conn.timer_ns = 0;
                 self.look_at(slot, now_ns);
-                self.settle(now_ns);
+                self.settle();
             }
         }
     }
@@ -69,10 +71,11 @@ impl Engine {
     fn look_at(&mut self, slot: u32, now_ns: u64) {
         let deadline = self.settings.write_deadline_ns;
         let Some(conn) = self.conns.get(slot) else { return };
-        if conn.stuck > 0 && now_ns.saturating_sub(conn.stuck_since_ns) >= deadline {
+        if conn.batch.due_ns(deadline).is_some_and(|due| due <= now_ns) && !self.forgive_late(slot, now_ns) {
             self.doomed.push((slot, CloseReason::SlowConsumerWriteDeadline));
             return;
         }
+        let Some(conn) = self.conns.get(slot) else { return };
         if conn.connect_due_ns != 0 && conn.connect_due_ns <= now_ns && !conn.paused {
             let text = errors::AUTHENTICATION_TIMEOUT;
             self.close_now(slot, CloseReason::AuthenticationTimeout, Some(text), "authentication timeout");
@@ -83,7 +86,7 @@ impl Engine {
         }
         let Some(conn) = self.conns.get(slot).filter(|conn| conn.closing.is_none()) else { return };
         let connect = if conn.connect_due_ns == 0 { 0 } else { conn.connect_due_ns.max(now_ns + PATIENCE_NS) };
-        let write = if conn.stuck == 0 { 0 } else { conn.stuck_since_ns.saturating_add(deadline).max(now_ns + 1) };
+        let write = conn.batch.due_ns(deadline).map_or(0, |due| due.max(now_ns + 1));
         if let Some(due) = earliest([connect, conn.ping_due_ns, write]) {
             self.set_timer(slot, due);
         }
@@ -140,7 +143,7 @@ impl Engine {
         let Some(conn) = self.conns.get_mut(slot) else { return };
         if conn.first_ping_seen {
             self.send(slot, info);
-            self.settle_command();
+            self.settle();
         } else if !conn.admission.first_pong_info.is_empty() {
             conn.admission.first_pong_info = info.into();
         }

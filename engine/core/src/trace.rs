@@ -1,8 +1,9 @@
 //! Protocol lines for the log, while tracing is on (reference: operations 5.5). Off, it costs one test of a flag.
 
 use crate::codec::{client::Frame, route};
+use crate::conn::{Kind, Sub};
 use crate::engine::{Engine, Settings, TRACE_BYTES_MAX};
-use crate::event::Event;
+use crate::event::{Event, Heading};
 
 /// The empty line after a header block, which no log shows.
 const BLOCK_END_BYTES: usize = 4;
@@ -15,7 +16,7 @@ impl Engine {
             Frame::Publish(p) => traced_body(&self.settings, p.header_bytes, p.body),
             _ => None,
         };
-        self.push_trace(slot, true, line, body);
+        self.push_trace(slot, Heading::In, line, body);
     }
 
     /// `raw` is what `frame` was read from. CONNECT may have credentials in it, which no log shows.
@@ -26,7 +27,7 @@ impl Engine {
             route::Frame::Message(m) => traced_body(&self.settings, m.header_bytes, m.body),
             _ => None,
         };
-        self.push_trace(slot, true, line, body);
+        self.push_trace(slot, Heading::In, line, body);
     }
 
     /// `bytes` are protocol lines that were queued for the connection. INFO and statuses do not stand in the log.
@@ -37,12 +38,20 @@ impl Engine {
             None if line.starts_with(b"INFO ") || line.starts_with(b"HMSG ") => return,
             None => line.strip_prefix(b"+").unwrap_or(line).to_vec(),
         };
-        self.push_trace(slot, false, line, None);
+        self.push_trace(slot, Heading::Out, line, None);
     }
 
-    fn push_trace(&mut self, slot: u32, inbound: bool, line: Vec<u8>, body: Option<Box<[u8]>>) {
+    /// A client's subscription is gone, for whatever reason.
+    #[cold]
+    pub(crate) fn trace_end_of(&mut self, sub: &Sub) {
+        if self.conns.get(sub.conn).is_some_and(|conn| conn.kind == Kind::Client) {
+            self.push_trace(sub.conn, Heading::Within, [b"DELSUB ", &*sub.sid].concat(), None);
+        }
+    }
+
+    fn push_trace(&mut self, slot: u32, heading: Heading, line: Vec<u8>, body: Option<Box<[u8]>>) {
         let Some(conn) = self.conns.get(slot).filter(|conn| conn.admission.cid != 0) else { return };
-        self.events.push(Event::Trace { cid: conn.admission.cid, inbound, line: traced_line(line), body });
+        self.events.push(Event::Trace { cid: conn.admission.cid, heading, line: traced_line(line), body });
     }
 }
 

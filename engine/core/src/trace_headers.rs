@@ -12,7 +12,7 @@ use std::ops::Range;
 /// First line of a block that has no status.
 const PREAMBLE: &[u8] = b"NATS/1.0\r\n";
 const LINE_END: &[u8] = b"\r\n";
-const DESTINATION: &[u8] = b"Nats-Trace-Dest";
+pub(crate) const DESTINATION: &[u8] = b"Nats-Trace-Dest";
 const ONLY: &[u8] = b"Nats-Trace-Only";
 /// Path of the copy, written by servers: `1`, `2`, nested `1.2`.
 pub const HOP: &[u8] = b"Nats-Trace-Hop";
@@ -20,7 +20,7 @@ pub const HOP: &[u8] = b"Nats-Trace-Hop";
 pub const ORIGIN_ACCOUNT: &[u8] = b"Nats-Trace-Origin-Account";
 const TRACE_PARENT: &[u8] = b"traceparent";
 const ACCEPT_ENCODING: &[u8] = b"Accept-Encoding";
-const DISABLED: &[u8] = b"trace disabled";
+pub(crate) const DISABLED: &[u8] = b"trace disabled";
 
 /// How the trace event may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use crate::account::Lookups;
 use crate::conn::{Arrival, Conn, Kind, Sub, Traffic};
 use crate::engine::Engine;
+use crate::imports::LatencySpec;
 
 /// A connection, for connz.
 #[derive(Debug, Clone)]
@@ -162,4 +163,37 @@ impl Engine {
             })
             .collect()
     }
+
+    /// Requests that may still be answered in an account, at most so many.
+    pub fn open_requests(&self, account: u32, most: usize) -> Vec<OpenRequest> {
+        let found = self.crossings.responses.answered_in(account).take(most);
+        found
+            .map(|(subject, response)| OpenRequest {
+                subject: subject.into(),
+                asker: response.account,
+                reply: response.reply.clone(),
+                shared: response.through.as_ref().is_some_and(|through| through.share),
+                latency: response
+                    .timed
+                    .as_ref()
+                    .and(response.through.as_ref())
+                    .and_then(|through| through.latency.clone()),
+            })
+            .collect()
+    }
+}
+
+/// A request from another account that may still be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// Subject of the answer.
+    pub subject: Box<[u8]>,
+    /// Number of the account that asked.
+    pub asker: u32,
+    /// Its own reply subject.
+    pub reply: Box<[u8]>,
+    /// Its import shares who asks.
+    pub shared: bool,
+    /// How the answer is timed, if it is.
+    pub latency: Option<LatencySpec>,
 }

@@ -152,3 +152,34 @@ fn who_is_told_too_much_by_a_command_is_cut_at_once() {
     assert_eq!(removed.len(), 50);
     assert_eq!(cut(&mut engine), [(1, CloseReason::SlowConsumerPendingBytes)]);
 }
+
+#[test]
+fn a_receiver_that_takes_too_little_is_late_unless_that_is_forgiven() {
+    const SECOND: u64 = 1_000_000_000;
+    for (write_retry, told) in [(false, ["Detected", ""]), (true, ["Detected", "State"])] {
+        let settings = Settings { write_retry, write_deadline_ns: SECOND, ..Settings::default() };
+        let (mut engine, slots) = engine(settings, 1);
+        for _ in 0..100 {
+            feed_to_full_sockets(&mut engine, slots[0], b"PING\r\n");
+        }
+        for (second, told) in (1..).zip(told) {
+            // It takes a little, which is not enough.
+            let half = SECOND * second - SECOND / 2;
+            engine.wrote(slots[0], 1);
+            engine.flushed(slots[0], &[], half);
+            engine.tick(half);
+            assert!(engine.events().is_empty());
+            engine.tick(SECOND * second + 2);
+            let lines: Vec<String> = std::iter::from_fn(|| engine.events().pop())
+                .map(|event| match event {
+                    Event::Slow { text, .. } => text.into(),
+                    Event::Closed { detail, reason: CloseReason::SlowConsumerWriteDeadline, .. } => detail.into(),
+                    other => format!("{other:?}"),
+                })
+                .collect();
+            assert_eq!(lines.len(), usize::from(!told.is_empty()), "{lines:?}");
+            assert!(lines.iter().all(|line| line.starts_with(&format!("Slow Consumer {told}: "))), "{lines:?}");
+            assert_eq!(engine.tries_again(slots[0]), write_retry);
+        }
+    }
+}

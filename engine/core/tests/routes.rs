@@ -34,7 +34,7 @@ impl Server {
             output.extend_from_slice(chunk);
             true
         });
-        self.engine.wrote(slot, output.len(), 2);
+        self.engine.wrote(slot, output.len());
         self.engine.flushed(slot, input, 2);
         output
     }

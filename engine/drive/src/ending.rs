@@ -73,18 +73,33 @@ impl Run {
     /// left to process first, the socket is not watched until then, since it would report its end without pause.
     pub(crate) fn look_for_end(&mut self, slot: u32) {
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        let mut probe = [0u8; 1];
-        // SAFETY: peeks at most one byte into an array of one.
-        let count = unsafe { libc::recv(io.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
         let has_input = !io.partial.is_empty() || io.link.as_ref().is_some_and(|link| link.has_backlog());
-        if count > 0 || (has_input && io.phase == Phase::Open) {
-            io.unwatched = self.poll.remove(io.raw()).is_ok();
-            self.watch(slot);
-        } else if count == 0 {
-            self.peer_gone(slot, CloseReason::ClientClosed, "");
-        } else if io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock {
-            self.peer_gone(slot, CloseReason::ReadError, "connection reset");
+        let peeked = io.peek();
+        io.was_reset |= peeked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
+        match peeked {
+            Ok(1..) => {}
+            _ if has_input && io.phase == Phase::Open => {}
+            Ok(0) => return self.peer_gone(slot, CloseReason::ClientClosed, ""),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => return self.peer_gone(slot, CloseReason::ReadError, "connection reset"),
         }
+        io.unwatched = self.poll.remove(io.raw()).is_ok();
+        self.watch(slot);
+    }
+
+    /// Nothing can be written any more. When that is because the peer went away after it had its say, the connection ends
+    /// as if that had been noticed by reading.
+    pub(crate) fn write_failed(&mut self, slot: u32, error: &io::Error) {
+        let heard = self.engine.conn(slot).is_some_and(|conn| conn.has_spoken());
+        let Some(io) = self.io(slot) else { return };
+        let reason = match error.kind() {
+            io::ErrorKind::ConnectionReset if heard => CloseReason::ReadError,
+            io::ErrorKind::BrokenPipe if heard && io.was_reset => CloseReason::ReadError,
+            io::ErrorKind::BrokenPipe if heard && matches!(io.peek(), Ok(0)) => CloseReason::ClientClosed,
+            _ => CloseReason::WriteError,
+        };
+        let detail = if reason == CloseReason::ClientClosed { String::new() } else { error.to_string() };
+        self.peer_gone(slot, reason, &detail);
     }
 
     /// Ends the socket and forgets the connection.

@@ -13,7 +13,6 @@ use crate::io::Phase;
 use crate::link::{Ended, BATCH_BYTES};
 use crate::run::Run;
 
-use natsfleet_core::errors::CloseReason;
 use natsfleet_core::outbuf::OutBuf;
 
 /// Less output than this is written at once.
@@ -100,7 +99,7 @@ impl Run {
             return;
         }
         let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return };
-        let outcome = if io.wants_write {
+        let outcome = if io.wants_write && !self.engine.tries_again(slot) {
             // It was full, and will say when it is not.
             Ok(true)
         } else if io.link.is_some() {
@@ -117,7 +116,8 @@ impl Run {
                 self.watch(slot);
                 self.finish_if_closing(slot);
             }
-            Err(ended) => self.peer_gone(slot, ended.reason, &ended.detail),
+            Err(Failed::Socket(error)) => self.write_failed(slot, &error),
+            Err(Failed::Layers(Ended { reason, detail })) => self.peer_gone(slot, reason, &detail),
         }
     }
 
@@ -209,7 +209,7 @@ impl Run {
         io.wants_write = !out.is_empty();
         self.engine.give_back(slot, out, written, input.bytes, self.now_ns);
         match error {
-            Some(error) => self.peer_gone(slot, CloseReason::WriteError, &error.to_string()),
+            Some(error) => self.write_failed(slot, &error),
             None => {
                 self.watch(slot);
                 self.lending.again.push(slot);
@@ -228,7 +228,7 @@ impl Run {
     }
 
     /// Writes a plain connection's output; true when the socket took less than there is.
-    fn write_plain(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
+    fn write_plain(&mut self, slot: u32, input: &[u8]) -> Result<bool, Failed> {
         let Some(fd) = self.io(slot).map(|io| io.raw()) else { return Ok(false) };
         while let Some(conn) = self.engine.conn(slot).filter(|conn| !conn.out().is_empty()) {
             self.gather.clear();
@@ -238,7 +238,7 @@ impl Run {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => written(other)?,
             };
-            self.engine.wrote(slot, written, self.now_ns);
+            self.engine.wrote(slot, written);
             if written < self.gather.bytes() {
                 return Ok(true);
             }
@@ -247,7 +247,7 @@ impl Run {
     }
 
     /// The same through layers: what they have ready, then as much of the core's output as may follow it.
-    fn write_layered(&mut self, slot: u32, input: &[u8]) -> Result<bool, Ended> {
+    fn write_layered(&mut self, slot: u32, input: &[u8]) -> Result<bool, Failed> {
         loop {
             let Some(io) = self.ios.get_mut(slot as usize).and_then(Option::as_mut) else { return Ok(false) };
             let fd = io.raw();
@@ -263,8 +263,8 @@ impl Run {
                     pieces.push(taken);
                     left > 0
                 });
-                link.encode(&pieces, &mut self.bench)?;
-                self.engine.wrote(slot, BATCH_BYTES - left, self.now_ns);
+                link.encode(&pieces, &mut self.bench).map_err(Failed::Layers)?;
+                self.engine.moved_below(slot, BATCH_BYTES - left);
                 continue;
             }
             self.gather.clear();
@@ -284,7 +284,8 @@ impl Run {
             };
             let full = written < self.gather.bytes();
             let own = link.wrote(written);
-            self.engine.wrote(slot, own, self.now_ns);
+            self.engine.wrote_below(slot, written - own, link.wire().len());
+            self.engine.wrote(slot, own);
             if full {
                 return Ok(true);
             }
@@ -302,12 +303,18 @@ pub(crate) fn look_again(patience: &mut u32) {
     }
 }
 
+/// Why nothing more can be written.
+enum Failed {
+    Socket(io::Error),
+    Layers(Ended),
+}
+
 /// What a write achieved: nothing for now is no error.
-fn written(result: io::Result<usize>) -> Result<usize, Ended> {
+fn written(result: io::Result<usize>) -> Result<usize, Failed> {
     match result {
         Ok(count) => Ok(count),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(error) => Err(Ended { reason: CloseReason::WriteError, detail: error.to_string() }),
+        Err(error) => Err(Failed::Socket(error)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A connection's socket and what was read from it but not processed yet.
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::link::Link;
@@ -41,6 +42,8 @@ pub(crate) struct Io {
     pub watched_write: bool,
     /// The poll does not know the socket for now.
     pub unwatched: bool,
+    /// The socket has said that its peer reset it, which it says only once.
+    pub was_reset: bool,
 }
 
 impl Io {
@@ -60,10 +63,20 @@ impl Io {
             watched_read: true,
             watched_write: false,
             unwatched: false,
+            was_reset: false,
         }
     }
 
     pub fn raw(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+
+    /// Whether there is something to read: a byte, the end (0), or an error, which is `WouldBlock` for nothing so far.
+    pub fn peek(&self) -> io::Result<usize> {
+        let mut probe = [0u8; 1];
+        // SAFETY: peeks at most one byte into an array of one.
+        let count =
+            unsafe { libc::recv(self.raw(), probe.as_mut_ptr().cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 }

@@ -171,7 +171,7 @@ impl Manual {
                 bytes.len() < at_most
             });
         }
-        self.engine.wrote(slot, bytes.len(), self.now_ns);
+        self.engine.wrote(slot, bytes.len());
         self.flush(slot, &[]);
         self.ready.remove(&cid);
         if self.engine.conn(slot).is_some_and(|conn| !conn.out().is_empty()) {

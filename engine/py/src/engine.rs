@@ -40,6 +40,8 @@ pub(crate) struct Limits {
     pending_max: usize,
     pending_total_max: usize,
     write_deadline_ns: u64,
+    write_deadline: String,
+    write_retry: bool,
     ping_max: u32,
     sub_tokens_max: u32,
     trace: bool,
@@ -47,7 +49,7 @@ pub(crate) struct Limits {
     trace_body_max: usize,
     no_stall: bool,
     remember_routes: bool,
-    report_arrivals: bool,
+    report_details: bool,
     conns_max: u64,
     routes: bool,
 }
@@ -59,6 +61,8 @@ impl From<Limits> for Settings {
             pending_max: l.pending_max,
             pending_total_max: l.pending_total_max,
             write_deadline_ns: l.write_deadline_ns,
+            write_deadline: l.write_deadline.into(),
+            write_retry: l.write_retry,
             ping_max: l.ping_max,
             sub_tokens_max: l.sub_tokens_max,
             trace: l.trace,
@@ -66,7 +70,7 @@ impl From<Limits> for Settings {
             trace_body_max: l.trace_body_max,
             no_stall: l.no_stall,
             remember_routes: l.remember_routes,
-            report_arrivals: l.report_arrivals,
+            report_details: l.report_details,
             conns_max: l.conns_max,
             routes: l.routes,
         }
@@ -408,6 +412,13 @@ impl Engine {
     fn accounts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let found = py.detach(|| self.forwarder.ask(|run| run.engine().account_views())).map_err(gone)?;
         found.iter().map(|view| views::account(py, view)).collect()
+    }
+
+    /// `(subject, asking account, reply, shared, latency)` of requests that may still be answered in an account.
+    fn open_requests<'py>(&self, py: Python<'py>, account: u32, most: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found =
+            py.detach(|| self.forwarder.ask(move |run| run.engine().open_requests(account, most))).map_err(gone)?;
+        found.iter().map(|request| views::open_request(py, request)).collect()
     }
 
     /// Ends the forwarding thread; every socket is closed.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use natsfleet_core::imports::{Answers, Imports as CoreImports, ServiceSpec, StreamSpec};
+use natsfleet_core::imports::{Answers, Imports as CoreImports, LatencySpec, Sampling, ServiceSpec, StreamSpec};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// `(exporter, subject, to)`
-type Stream = (u32, Vec<u8>, Vec<u8>);
-/// `(exporter, subject, to, streamed, threshold_ns, share)`
-type Service = (u32, Vec<u8>, Vec<u8>, bool, u64, bool);
+/// `(exporter, subject, to, allow_trace)`
+type Stream = (u32, Vec<u8>, Vec<u8>, bool);
+/// `(exporter, subject, to, streamed, threshold_ns, share, latency, allow_trace)`
+type Service = (u32, Vec<u8>, Vec<u8>, bool, u64, bool, Option<Latency>, bool);
+/// `(results, percent)`, without a percentage by headers alone
+type Latency = (Vec<u8>, Option<u8>);
 
 /// What one account imports from others.
 #[pyclass(frozen)]
@@ -20,12 +22,19 @@ impl Imports {
     /// `name` and `server` are the account's name and the server's id as JSON strings.
     #[new]
     fn new(name: Vec<u8>, server: Vec<u8>, streams: Vec<Stream>, services: Vec<Service>) -> PyResult<Self> {
-        let streams = streams.into_iter().map(|(exporter, subject, to)| StreamSpec { exporter, subject, to }).collect();
+        let streams = streams
+            .into_iter()
+            .map(|(exporter, subject, to, allow_trace)| StreamSpec { exporter, subject, to, allow_trace })
+            .collect();
         let services = services
             .into_iter()
-            .map(|(exporter, subject, to, streamed, threshold_ns, share)| {
+            .map(|(exporter, subject, to, streamed, threshold_ns, share, latency, allow_trace)| {
                 let answers = if streamed { Answers::Stream } else { Answers::Single };
-                ServiceSpec { exporter, subject, to, answers, threshold_ns, share }
+                let latency = latency.map(|(results, percent)| LatencySpec {
+                    results,
+                    sampling: percent.map_or(Sampling::Headers, Sampling::Percent),
+                });
+                ServiceSpec { exporter, subject, to, answers, threshold_ns, share, latency, allow_trace }
             })
             .collect();
         let imports = CoreImports::compile(&name, &server, streams, services)

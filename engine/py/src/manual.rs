@@ -225,4 +225,10 @@ impl ManualEngine {
     fn accounts<'py>(&mut self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         self.manual.engine().account_views().iter().map(|view| views::account(py, view)).collect()
     }
+
+    /// `(subject, asking account, reply, shared, latency)` of requests that may still be answered in an account.
+    fn open_requests<'py>(&mut self, py: Python<'py>, account: u32, most: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = self.manual.engine().open_requests(account, most);
+        found.iter().map(|request| views::open_request(py, request)).collect()
+    }
 }

@@ -1,7 +1,8 @@
 //! Views as tuples; `services/shared/engine/views.py` names their members.
 
 use natsfleet_core::engine::Totals;
-use natsfleet_core::view::{AccountView, ConnView, SubView};
+use natsfleet_core::imports::Sampling;
+use natsfleet_core::view::{AccountView, ConnView, OpenRequest, SubView};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -42,6 +43,20 @@ pub fn account<'py>(py: Python<'py>, view: &AccountView) -> PyResult<Bound<'py, 
     let l = &view.lookups;
     let lookups = (l.subs, l.inserts, l.removes, l.matches, l.hits, l.remembered, l.fanout_max, l.fanout_total);
     (view.number, view.conns, four(&view.traffic), view.slow_consumers, lookups).into_pyobject(py).map(Bound::into_any)
+}
+
+/// `(subject, asking account, reply, shared, latency)`, where latency is `(results, percentage)`
+pub fn open_request<'py>(py: Python<'py>, open: &OpenRequest) -> PyResult<Bound<'py, PyAny>> {
+    let latency = open.latency.as_ref().map(|latency| {
+        let percent = match latency.sampling {
+            Sampling::Percent(percent) => Some(percent),
+            Sampling::Headers => None,
+        };
+        (PyBytes::new(py, &latency.results), percent)
+    });
+    (PyBytes::new(py, &open.subject), open.asker, PyBytes::new(py, &open.reply), open.shared, latency)
+        .into_pyobject(py)
+        .map(Bound::into_any)
 }
 
 /// The counters of the whole engine by name, at the time `now_ns` of its clock.

@@ -9,7 +9,7 @@ use natsfleet_core::conn::{Admission, Wishes};
 use natsfleet_core::engine::{Engine, Settings};
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::event::Event;
-use natsfleet_core::imports::{Answers, Imports, ServiceSpec, StreamSpec};
+use natsfleet_core::imports::{Answers, Imports, LatencySpec, Sampling, ServiceSpec, StreamSpec};
 use natsfleet_core::ws::{Flate, WsCodec, WsError, WsOptions, INFLATED_PAUSE_BYTES};
 
 use crate::output::items;
@@ -110,7 +110,7 @@ fn take_output(engine: &mut Engine, slot: u32, input: &[u8], output: &mut Vec<u8
         true
     });
     let pending = conn.out().pending();
-    engine.wrote(slot, pending, 1);
+    engine.wrote(slot, pending);
     let mut touched = Vec::new();
     engine.take_touched(&mut touched);
     for slot in touched {
@@ -148,7 +148,12 @@ struct Client {
 fn imports(exporter: u32) -> Imports {
     let streams = [("a.*", "b.$1"), ("c", "a"), ("x.>", "x.>")];
     let services = [("a", "b", Answers::Single), ("b", "a", Answers::Stream), ("svc", "local.*", Answers::Single)];
-    let stream = |(subject, to): (&str, &str)| StreamSpec { exporter, subject: subject.into(), to: to.into() };
+    let stream = |(subject, to): (&str, &str)| StreamSpec {
+        exporter,
+        subject: subject.into(),
+        to: to.into(),
+        allow_trace: true,
+    };
     let service = |(subject, to, answers): (&str, &str, Answers)| ServiceSpec {
         exporter,
         subject: subject.into(),
@@ -156,6 +161,8 @@ fn imports(exporter: u32) -> Imports {
         answers,
         threshold_ns: 1_000,
         share: true,
+        latency: Some(LatencySpec { results: b"a".into(), sampling: Sampling::Percent(50) }),
+        allow_trace: true,
     };
     let compiled = Imports::compile(
         b"\"A\"",
@@ -306,7 +313,7 @@ impl Crowd {
             assert!(whole.is_some(), "no whole items: {:?}", String::from_utf8_lossy(&client.unread));
             client.unread.clear();
         }
-        self.engine.wrote(slot, count, self.now_ns);
+        self.engine.wrote(slot, count);
         self.engine.flushed(slot, &[], self.now_ns);
     }
 

@@ -42,8 +42,10 @@ pub struct Wire {
     pub paused: bool,
     pub closing: bool,
     pub pings_out: u32,
-    /// When output began to wait, or last moved.
+    /// When the batch of output that waits began to.
     pub stuck_since_ns: Option<u64>,
+    /// What of it has not left.
+    due: usize,
     /// Room that is left in the socket.
     room: usize,
     /// Output that somebody else is writing.
@@ -68,6 +70,7 @@ impl Wire {
             closing: false,
             pings_out: 0,
             stuck_since_ns: None,
+            due: 0,
             room: 0,
             lent: None,
         }
@@ -208,17 +211,20 @@ impl Wire {
         }
         while left > 0 {
             let part = if chance.percent(70) { left } else { chance.between(1, left) };
-            engine.wrote(self.slot, part, now_ns);
+            engine.wrote(self.slot, part);
             self.pending.drain(..part);
             self.room = self.room.saturating_sub(part);
             left -= part;
-            self.stuck_since_ns = self.stuck_since_ns.map(|_| now_ns);
+            self.due = self.due.saturating_sub(part);
         }
         engine.flushed(self.slot, input, now_ns);
         if self.pending.is_empty() {
             self.stuck_since_ns = None;
-        } else {
-            self.stuck_since_ns.get_or_insert(now_ns);
+            self.due = 0;
+        } else if self.due == 0 {
+            // What waits now has to have left by the deadline; what comes later may take longer.
+            self.stuck_since_ns = Some(now_ns);
+            self.due = self.pending.len();
         }
     }
 }

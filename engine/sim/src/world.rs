@@ -694,6 +694,7 @@ impl World {
             exporter,
             subject: import.subject.clone(),
             to: numbered(&[&import.prefix[..], b".", &import.subject].concat()),
+            allow_trace: false,
         });
         let compiled = Imports::compile(b"\"A\"", b"\"N\"", specs.collect(), Vec::new());
         let compiled = compiled.unwrap_or_else(|error| panic!("{imports:?}: {error}"));

@@ -11,6 +11,6 @@ What each module decides, in the order a connection meets them:
 Everything here is a function of its arguments: no sockets, no clock, no randomness. Nothing is re-exported, so that
 importing one module loads only what it needs. What peers read comes from `services.shared.wire.errors`.
 
-Absent on purpose: JWTs, auth callout and trusted proxies. Their configuration is refused until they are built, so no
+Absent on purpose: JWTs and auth callout. Their configuration is refused until they are built, so no
 connection can reach a rule that is missing.
 """

@@ -2,7 +2,7 @@
 
 A pure function of what the client said, how it came in, and the directory. The order of the checks is the reference's,
 because it decides which of several failures an operator reads about.
-Absent on purpose: JWTs, auth callout, trusted proxies (their configuration is refused until they are built).
+Absent on purpose: JWTs, auth callout (their configuration is refused until they are built).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from services.router.admission.directory import (
     UserKind,
 )
 from services.router.admission.hello import SILENT, Hello
+from services.router.admission.proxies import Untrusted, signing_proxy
 from services.router.admission.verdict import (
     ANONYMOUS,
     Admitted,
@@ -42,6 +43,9 @@ from services.shared.wire.quote import quote
 if TYPE_CHECKING:
     from services.shared.identity.certificates import PeerCertificate
 
+PROXY_NEEDED: Final = "proxy connection required"
+"""What the log says, at debug level, about who came without a proxy and needs one."""
+
 _PROTOCOLS: Final = (0, 1)
 
 
@@ -50,7 +54,8 @@ class ConnectionFacts:
     """What is known of a connection besides what it says.
 
     `nonce` is the challenge of its INFO, empty when there was none. `remote_ip` is the address after a PROXY header.
-    `certificate` is the verified certificate of the peer, None without TLS or without one.
+    `certificate` is the verified certificate of the peer, None without TLS or without one. `proxy_key` is the key of the
+    trusted proxy that an earlier CONNECT came through.
     """
 
     listener: Listener
@@ -59,6 +64,7 @@ class ConnectionFacts:
     remote_ip: str
     certificate: PeerCertificate | None = None
     tls: bool = False
+    proxy_key: str = ""
 
 
 def decide_admission(*, hello: Hello, facts: ConnectionFacts, directory: Directory) -> Verdict:
@@ -66,7 +72,13 @@ def decide_admission(*, hello: Hello, facts: ConnectionFacts, directory: Directo
 
     The account's limit of connections needs a live count: `refuse_for_room` comes after this.
     """
-    return _Case(hello=hello, facts=facts, directory=directory).decide()
+    trusted = directory.trusted_proxies
+    if not trusted or not hello.proxy_sig:
+        return _Case(hello=hello, facts=facts, directory=directory).decide()
+    proxy = signing_proxy(hello.proxy_sig, nonce=facts.nonce, trusted=trusted)
+    if isinstance(proxy, Untrusted):
+        return refusal(claimed_identity(hello), reason=CloseReason.PROXY_NOT_TRUSTED, debug_texts=proxy.debug_texts)
+    return _Case(hello=hello, facts=replace(facts, proxy_key=proxy), directory=directory).decide()
 
 
 def decide_without_connect(*, facts: ConnectionFacts, directory: Directory) -> Verdict:
@@ -93,20 +105,23 @@ def refuse_for_room(admitted: Admitted, *, connections: int) -> Refused | None:
         log_text=errors.MAXIMUM_ACCOUNT_ACTIVE_CONNECTIONS_EXCEEDED,
         identity=admitted.identity,
         account=admitted.account,
+        proxy_key=admitted.proxy_key,
         warning=admitted.warning,
     )
 
 
 def refusal(
-    identity: Identity, *, reason: CloseReason = CloseReason.AUTHENTICATION_FAILURE, debug: str = ""
-) -> Refused:
+    identity: Identity, *, reason: CloseReason = CloseReason.AUTHENTICATION_FAILURE,
+    debug_texts: tuple[str, ...] = (), proxy_key: str = "",
+) -> Refused:  # fmt: skip
     """A failed authentication: the peer learns nothing but that."""
     return Refused(
         err_text=errors.AUTHORIZATION_VIOLATION,
         close_reason=reason,
         log_text=identity.refusal_text,
         identity=identity,
-        debug_text=debug,
+        debug_texts=debug_texts,
+        proxy_key=proxy_key,
     )
 
 
@@ -153,13 +168,13 @@ class _Case:
         user = self.directory.nkeys.get(nkey)
         identity = Identity(nkey=nkey)
         if user is None or not user.allows(self.facts.connection_type):
-            return refusal(identity)
-        if user.proxy_required:
+            return self.refuse(identity)
+        if self.misses_proxy(user):
             return self.refuse_unproxied(identity)
         if nkey != self.policy.no_auth_user:
             debug = self.fault_of_signature(nkey)
             if debug:
-                return refusal(identity, debug=debug)
+                return self.refuse(identity, debug)
         return self.admit(user, identity=identity)
 
     def fault_of_signature(self, nkey: str) -> str:
@@ -178,7 +193,7 @@ class _Case:
             self.facts.certificate, directory=self.directory, connection_type=self.facts.connection_type
         )
         if user is None:
-            return refusal(claimed_identity(self.hello), debug=self.fault_of_certificate())
+            return self.refuse(claimed_identity(self.hello), self.fault_of_certificate())
         warning = ""
         if self.hello.user:
             warning = f"User {quote(self.hello.user)} found in connect proto, but user required from cert"
@@ -197,12 +212,12 @@ class _Case:
     def judge_user(self, user: User | None, *, given: str | None, by_certificate: bool = False) -> Verdict:
         """The verdict on a named user. `given` is None when the user is chosen by the configuration."""
         if user is None or not user.allows(self.facts.connection_type):
-            return refusal(replace(claimed_identity(self.hello), user=user.name if user else self.hello.user))
+            return self.refuse(replace(claimed_identity(self.hello), user=user.name if user else self.hello.user))
         identity = replace(claimed_identity(self.hello), user=user.name)
-        if user.proxy_required:
+        if self.misses_proxy(user):
             return self.refuse_unproxied(identity)
         if user.certificate_only and not by_certificate and user.name != self.policy.no_auth_user:
-            return refusal(identity, debug=f"User {quote(user.name)} requires a client certificate")
+            return self.refuse(identity, f"User {quote(user.name)} requires a client certificate")
         if given is None:
             return self.admit(user, identity=identity)
         return self.check_secret(user, given=given, identity=identity)
@@ -210,31 +225,37 @@ class _Case:
     def judge_single(self) -> Verdict:
         single = self.policy.single
         identity = claimed_identity(self.hello)
-        if self.policy.proxy_required:
+        if self.misses_proxy(self.policy):
             return self.refuse_unproxied(identity)
         if single is None or (single.kind is UserKind.SINGLE and single.name != self.hello.user):
-            return refusal(identity)
+            return self.refuse(identity)
         given = self.hello.auth_token if single.kind is UserKind.TOKEN else self.hello.password
         return self.check_secret(single, given=given, identity=identity)
 
     def check_secret(self, user: User, *, given: str, identity: Identity) -> Verdict:
         admitted = self.admit(user, identity=identity)
-        refused = refusal(identity)
+        refused = self.refuse(identity)
         if is_bcrypt(user.secret):
             return CheckPassword(hash=user.secret, password=given, then=admitted, otherwise=refused)
         return admitted if matches_plain(stored=user.secret, given=given) else refused
 
+    def misses_proxy(self, asks: User | ListenerPolicy) -> bool:
+        return asks.proxy_required and not self.facts.proxy_key
+
     def refuse_unproxied(self, identity: Identity) -> Refused:
-        return refusal(identity, reason=CloseReason.PROXY_REQUIRED, debug="proxy connection required")
+        return refusal(identity, reason=CloseReason.PROXY_REQUIRED, debug_texts=(PROXY_NEEDED,))
+
+    def refuse(self, identity: Identity, debug: str = "") -> Refused:
+        return refusal(identity, debug_texts=(debug,) if debug else (), proxy_key=self.facts.proxy_key)
 
     def admit(self, user: User | None, *, identity: Identity) -> Admitted | Refused:
         """Admits, unless the CONNECT asks for what no authentication can give."""
         if self.hello.account or self.hello.new_account:
-            return refusal(identity)
+            return self.refuse(identity)
         if self.hello.protocol not in _PROTOCOLS:
-            return _refuse_request(errors.INVALID_CLIENT_PROTOCOL, identity)
+            return self.refuse_request(errors.INVALID_CLIENT_PROTOCOL, identity)
         if self.hello.no_responders and not (self.hello.headers and self.directory.headers_supported):
-            return _refuse_request(errors.NO_RESPONDERS_REQUIRES_HEADERS, identity)
+            return self.refuse_request(errors.NO_RESPONDERS_REQUIRES_HEADERS, identity)
         account = self.directory.accounts[user.account if user else GLOBAL_ACCOUNT]
         return Admitted(
             account=account,
@@ -243,11 +264,14 @@ class _Case:
             limits=effective_limits(account, self.directory),
             listener=self.facts.listener,
             connection_type=self.facts.connection_type,
+            proxy_key=self.facts.proxy_key,
         )
 
-
-def _refuse_request(text: str, identity: Identity) -> Refused:
-    return Refused(err_text=text, close_reason=errors.CLOSES[text], log_text=text, identity=identity)
+    def refuse_request(self, text: str, identity: Identity) -> Refused:
+        proxy_key = self.facts.proxy_key
+        return Refused(
+            err_text=text, close_reason=errors.CLOSES[text], log_text=text, identity=identity, proxy_key=proxy_key
+        )
 
 
 def _with_warning(verdict: Verdict, warning: str) -> Verdict:

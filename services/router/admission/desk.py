@@ -10,12 +10,13 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
+from services.router.admission.connect_trace import redacted
 from services.router.admission.decision import decide_admission, decide_without_connect, refuse_for_room
 from services.router.admission.directory import Directory, Listener
 from services.router.admission.errors import MalformedHello
 from services.router.admission.hello import SILENT, Hello, parse_hello
 from services.router.admission.info import InfoTemplate
-from services.router.admission.verdict import REDACTED, Admitted, CheckPassword, Refused, Verdict
+from services.router.admission.verdict import REDACTED, Admitted, CheckPassword, Identity, Refused, Verdict
 from services.router.census import Census
 from services.router.newcomers import (
     CONNECTION_TYPES,
@@ -23,6 +24,7 @@ from services.router.newcomers import (
     Newcomer,
     about,
     arrived,
+    note_prefix,
     open_about,
     recall,
     with_cookies,
@@ -183,14 +185,15 @@ class Desk:
             verdict = decide_without_connect(facts=newcomer.facts, directory=self.rules.directory)
             self._settle(newcomer, SILENT, verdict, note)
             return
+        if self._log.traces:
+            prefix = newcomer.log_prefix if note is None else note_prefix(cid, note)
+            self._log.trace(f"{prefix} - <<- [CONNECT {redacted(arguments)}]")
         try:
             hello = with_cookies(parse_hello(arguments, previous=newcomer.hello), newcomer.cookies)
         except MalformedHello as fault:
             self._log.error(f"{newcomer.log_prefix} - {fault}")
             self._engine.close(cid, CloseReason.PROTOCOL_VIOLATION)
             return
-        if self._log.traces:
-            self._log.trace(f"{newcomer.log_prefix} - <<- [CONNECT {redacted(arguments)}]")
         verdict = decide_admission(hello=hello, facts=newcomer.facts, directory=self.rules.directory)
         if isinstance(verdict, CheckPassword):
             self._newcomers[cid] = newcomer
@@ -223,11 +226,13 @@ class Desk:
     def _refuse(self, newcomer: Newcomer, hello: Hello, refused: Refused) -> None:
         if refused.warning:
             self._log.warn(refused.warning)
-        if refused.debug_text:
-            self._log.debug(f"{newcomer.log_prefix} - {refused.debug_text}")
+        for text in refused.debug_texts:
+            self._log.debug(f"{newcomer.log_prefix} - {text}")
         self._log.error(f"{newcomer.log_prefix} - {refused.log_text}")
         # Monitoring shows whom a refused connection claimed to be.
-        self._newcomers[newcomer.cid] = replace(newcomer, hello=claims_of(hello))
+        self._newcomers[newcomer.cid] = replace(
+            newcomer, hello=claims_of(hello, refused.identity), proxy_key=refused.proxy_key
+        )
         self._engine.close(newcomer.cid, refused.close_reason, refused.err_text)
 
     def _admit(self, newcomer: Newcomer, hello: Hello, admitted: Admitted, note: dict[str, Any] | None) -> None:
@@ -241,7 +246,8 @@ class Desk:
             self._newcomers.pop(newcomer.cid, None)
         else:
             # The certificate cannot be had again for a second CONNECT.
-            self._newcomers[newcomer.cid] = replace(newcomer, hello=without_secrets(hello))
+            known = replace(newcomer, hello=without_secrets(hello), proxy_key=admitted.proxy_key)
+            self._newcomers[newcomer.cid] = known
         self._engine.readmit(handover)
 
     def _handover(self, newcomer: Newcomer, hello: Hello, admitted: Admitted) -> Handover:
@@ -281,20 +287,7 @@ def without_secrets(hello: Hello) -> Hello:
     return replace(hello, password="", auth_token="", jwt="", sig="", proxy_sig="")
 
 
-def claims_of(hello: Hello) -> Hello:
-    """A refused CONNECT as monitoring may show it: that there was a token, but not which."""
-    return replace(without_secrets(hello), auth_token=REDACTED if hello.auth_token else "")
-
-
-def redacted(arguments: bytes) -> str:
-    """A CONNECT for the log, without its secrets (reference: operations 5.5)."""
-    try:
-        members = json.loads(arguments)
-    except ValueError:
-        return "(no JSON)"
-    if isinstance(members, dict):
-        for key in members:
-            folded = key.casefold()
-            if folded.startswith(("pass", "auth_token")) or folded in ("sig", "proxy_sig", "nkey"):
-                members[key] = "[REDACTED]"
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+def claims_of(hello: Hello, identity: Identity) -> Hello:
+    """A refused CONNECT as monitoring may show it: as whom it was judged, and that there was a token, but not which."""
+    token = REDACTED if hello.auth_token else ""
+    return replace(without_secrets(hello), user=identity.user, nkey=identity.nkey, auth_token=token)

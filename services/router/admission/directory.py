@@ -1,7 +1,7 @@
 """Everybody who may connect, compiled from the options into one immutable value (reference: security 1.2, 1.8, 5.1).
 
 A reload compiles another one and swaps the reference; connections keep what they were admitted with until `recheck`.
-Absent on purpose: JWTs, auth callout and trusted proxy keys, which the configuration refuses until they are built.
+Absent on purpose: JWTs and auth callout, which the configuration refuses until they are built.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ class Directory:
 
     `users` are found by name and `nkeys` by public key; `names` are the users whose name is a distinguished name, kept
     only where certificates are mapped. `max_subscriptions` and `max_payload_bytes` are the server's own limits.
+    `trusted_proxies` are the public nkeys of proxies that may stand before clients.
     """
 
     accounts: Mapping[str, Account]
@@ -139,6 +140,7 @@ class Directory:
     max_payload_bytes: int
     max_subscriptions: int
     plaintext_passwords: bool
+    trusted_proxies: tuple[str, ...] = ()
 
     @property
     def auth_required(self) -> bool:
@@ -161,6 +163,7 @@ def compile_directory(options: Options, *, synthetic_secret: str) -> Directory:
     _refuse_contradictions(options, configured)
     synthetic = _synthetic_user(options, system=system, secret=synthetic_secret)
     users = _by_name((*configured, *synthetic))
+    trusted_proxies = options.proxies.trusted if options.proxies is not None else ()
     return Directory(
         accounts=MappingProxyType(accounts),
         system_account=system,
@@ -168,11 +171,12 @@ def compile_directory(options: Options, *, synthetic_secret: str) -> Directory:
         nkeys=MappingProxyType({name: user for name, user in users.items() if user.kind is UserKind.NKEY}),
         names=tuple(_names(configured)) if mapped_types else (),
         listeners=MappingProxyType(_listeners(options, users=users, synthetic=synthetic)),
-        nonce_required=any(user.kind is UserKind.NKEY for user in configured),
+        nonce_required=bool(trusted_proxies) or any(user.kind is UserKind.NKEY for user in configured),
         headers_supported=not options.no_header_support,
         max_payload_bytes=options.max_payload_bytes,
         max_subscriptions=options.max_subscriptions or UNLIMITED,
         plaintext_passwords=_has_plaintext(options, configured),
+        trusted_proxies=trusted_proxies,
     )
 
 

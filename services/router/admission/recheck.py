@@ -6,6 +6,7 @@ The table, for the credential that a connection was admitted with:
     still there, rights or limits changed             replace them in place
     password, key, token or connection type changed   `Authorization Violation`, close
     gone, or moved to another account                 close without a word
+    its proxy is not trusted any more                 `Authorization Violation`, whatever else has changed
     none was needed, and now one is                   `Authorization Violation`, unless a no_auth_user stands in
 
 What a client sent as proof is not kept, so a stored secret that reads differently counts as changed even if it is the
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from services.router.admission.decision import effective_limits
+from services.router.admission.decision import PROXY_NEEDED, effective_limits
 from services.router.admission.directory import (
     GLOBAL_ACCOUNT,
     Directory,
@@ -45,11 +46,12 @@ class ReplacePermissions:
 
 @record
 class Close:
-    """The connection is closed; `err_text` of None says nothing to the peer, an empty `log_text` nothing to the log."""
+    """The connection is closed; `err_text` of None says nothing to the peer, an empty text nothing to the log."""
 
     err_text: str | None
     close_reason: CloseReason
     log_text: str = ""
+    debug_text: str = ""
 
 
 Outcome: TypeAlias = Keep | ReplacePermissions | Close
@@ -62,6 +64,8 @@ def recheck(before: Admitted, after: Directory) -> Outcome:
     policy = after.listeners.get(before.listener)
     if policy is None:
         return _SILENTLY
+    if before.proxy_key and before.proxy_key not in after.trusted_proxies:
+        return _violation(before, reason=CloseReason.PROXY_NOT_TRUSTED)
     user = before.user
     if user is None:
         return _recheck_anonymous(before, after=after, policy=policy)
@@ -90,7 +94,7 @@ def _recheck_anonymous(before: Admitted, *, after: Directory, policy: ListenerPo
     stand_in = after.users.get(policy.no_auth_user) or after.nkeys.get(policy.no_auth_user)
     if stand_in is None or before.identity.token or not stand_in.allows(before.connection_type):
         return _violation(before)
-    if stand_in.account != GLOBAL_ACCOUNT or stand_in.proxy_required:
+    if stand_in.account != GLOBAL_ACCOUNT or (stand_in.proxy_required and not before.proxy_key):
         return _violation(before)
     return _rebind(before, user=stand_in, after=after)
 
@@ -105,8 +109,8 @@ def _recheck_token(before: Admitted, *, user: User, after: Directory, policy: Li
 
 
 def _keep_user(before: Admitted, *, user: User, found: User, after: Directory) -> Outcome:
-    if found.proxy_required and not user.proxy_required:
-        return _violation(before, reason=CloseReason.PROXY_REQUIRED)
+    if found.proxy_required and not before.proxy_key:
+        return replace(_violation(before, reason=CloseReason.PROXY_REQUIRED), debug_text=PROXY_NEEDED)
     return _rebind(before, user=found, after=after)
 
 

@@ -75,12 +75,13 @@ Opening: TypeAlias = Secured | InClear | TurnedAway
 
 
 async def open_tls(
-    connection: socket.socket, entrance: TlsEntrance, *, greeting: bytes, now_ns: Callable[[], int]
-) -> Opening:
+    connection: socket.socket, entrance: TlsEntrance, *, greeting: bytes, now_ns: Callable[[], int],
+    begins: Callable[[], None],
+) -> Opening:  # fmt: skip
     """Brings a fresh connection through INFO and handshake, in the order of its listener (wire protocol 1.16).
 
-    `now_ns` is the clock of the rate limit. Errors of the socket are outcomes, except within a PROXY header: there they
-    and ProxyHeaderError are raised.
+    `now_ns` is the clock of the rate limit; `begins` is called when the handshake begins. Errors of the socket are outcomes,
+    except within a PROXY header: there they and ProxyHeaderError are raised.
     """
     stream = trio.socket.from_stdlib_socket(connection)
     timeout_s = entrance.timeout_ns / 1e9
@@ -105,6 +106,7 @@ async def open_tls(
             case Step.SHAKE_HANDS:
                 if entrance.rate is not None and not entrance.rate.allow(now_ns=now_ns()):
                     return await _throttled(stream, within_s=timeout_s)
+                begins()
                 opening = await _secure(stream, entrance, progress)
                 return replace(opening, source=source) if isinstance(opening, Secured) else opening
             case unreachable:

@@ -65,8 +65,8 @@ class Limits:
 class Admitted:
     """The connection may go on in this account, as this user.
 
-    `user` is None where nothing was asked for. `warning`, if any, goes to the log as it is, without the connection's
-    prefix.
+    `user` is None where nothing was asked for. `proxy_key` is the trusted key of the proxy before it, or empty. `warning`,
+    if any, goes to the log as it is, without the connection's prefix.
     """
 
     account: Account
@@ -75,6 +75,7 @@ class Admitted:
     limits: Limits
     listener: Listener
     connection_type: ConnectionType
+    proxy_key: str = ""
     warning: str = ""
 
     @property
@@ -87,7 +88,8 @@ class Admitted:
 class Refused:
     """The connection is closed: `err_text` goes to the peer (None: nothing), the other texts to the log.
 
-    `account` is set when the user was known but the account had no room.
+    `account` is set when the user was known but the account had no room. `proxy_key` is the trusted key of the proxy before
+    it, or empty.
     """
 
     err_text: str | None
@@ -95,7 +97,8 @@ class Refused:
     log_text: str
     identity: Identity = ANONYMOUS
     account: Account | None = None
-    debug_text: str = ""
+    debug_texts: tuple[str, ...] = ()
+    proxy_key: str = ""
     warning: str = ""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.router.rib.accounts import AccountNumbers
-from services.shared.config.options import AccountOptions, Options
+from services.shared.config.options import AccountOptions, Options, ServiceLatency
 from services.shared.engine.forwarding import EngineControl, compile_imports
 from services.shared.records.record import record
 
@@ -24,6 +24,7 @@ class ImportedStream:
     exporter: str
     subject: str
     to: str
+    allow_trace: bool = False
 
 
 @record(kw_only=False)
@@ -36,6 +37,8 @@ class ImportedService:
     streamed: bool
     threshold_ns: int
     share: bool
+    latency: ServiceLatency | None = None
+    allow_trace: bool = False
 
 
 @record
@@ -68,7 +71,8 @@ def _of_account(account: AccountOptions, known: Mapping[str, AccountOptions]) ->
     from services.shared.subjects.transform import numbered
 
     streams = tuple(
-        ImportedStream(stream.account, stream.subject, numbered(stream.to)) for stream in account.stream_imports
+        ImportedStream(stream.account, stream.subject, numbered(stream.to), stream.allow_trace)
+        for stream in account.stream_imports
     )
     services = []
     for service in account.service_imports:
@@ -77,8 +81,23 @@ def _of_account(account: AccountOptions, known: Mapping[str, AccountOptions]) ->
             raise ValueError(f"account {service.account} does not export {service.subject} to {account.name}")
         streamed, threshold_ns = export.response_type != _SINGLE, export.response_threshold_ns
         to = numbered(service.to) if "*" in service.subject.split(".") else service.to
-        services.append(ImportedService(service.account, service.subject, to, streamed, threshold_ns, service.share))
+        services.append(
+            ImportedService(
+                service.account,
+                service.subject,
+                to,
+                streamed,
+                threshold_ns,
+                service.share,
+                export.latency,
+                export.allow_trace,
+            )
+        )
     return AccountImports(streams=streams, services=tuple(services))
+
+
+def _timed(latency: ServiceLatency | None) -> tuple[bytes, int | None] | None:
+    return None if latency is None else (latency.results.encode(), latency.sampling or None)
 
 
 def install_imports(
@@ -97,13 +116,14 @@ def install_imports(
                 name=compact(name),
                 server=compact(server_name),
                 streams=[
-                    (numbers.number(stream.exporter), stream.subject.encode(), stream.to.encode())
+                    (numbers.number(stream.exporter), stream.subject.encode(), stream.to.encode(), stream.allow_trace)
                     for stream in after.get(name, NOTHING).streams
                 ],
                 services=[
                     (
                         numbers.number(service.exporter), service.subject.encode(), service.to.encode(),
-                        service.streamed, service.threshold_ns, service.share,
+                        service.streamed, service.threshold_ns, service.share, _timed(service.latency),
+                        service.allow_trace,
                     )
                     for service in after.get(name, NOTHING).services
                 ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.shared.config.options import Options
+from services.shared.config.units import format_duration
 
 UNLIMITED_PAYLOAD: Final = (1 << 64) - 1
 UNLIMITED_SUBSCRIPTIONS: Final = (1 << 32) - 1
@@ -23,6 +24,8 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
         "pending_max": options.max_pending_bytes,
         "pending_total_max": pending_total - pending_total // 5,
         "write_deadline_ns": options.write_deadline_ns,
+        "write_deadline": format_duration(options.write_deadline_ns),
+        "write_retry": options.write_timeout == "retry",
         "ping_max": options.ping_max,
         "sub_tokens_max": options.max_sub_tokens,
         "trace": options.log.trace,
@@ -30,7 +33,7 @@ def engine_limits(options: Options, *, memory_bytes: int) -> dict[str, object]:
         "trace_body_max": max(options.log.max_traced_msg_len, 0),
         "no_stall": options.no_fast_producer_stall,
         "remember_routes": not options.no_sublist_cache,
-        "report_arrivals": options.log.debug,
+        "report_details": options.log.debug,
         "conns_max": max(options.max_connections, 0),
         "routes": options.cluster is not None and options.cluster.port != 0,
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
 from services.router.views import accountz, accstatz, connz, subsz
 from services.router.views.sources import Sources
 from services.router.views.varz import Standing
-from services.shared.config.options import AccountOptions
+from services.shared.config.options import AccountOptions, ServiceLatency
 from services.shared.engine.forwarding import AccountView, SubscriptionView
 from services.shared.member.system_services import Endpoint, EndpointError, Request
 from services.shared.subjects.tokens import is_valid_literal_subject
@@ -50,8 +50,24 @@ class AccountEndpoints:
         if name == GLOBAL_ACCOUNT:
             options = AccountOptions(name=name, mappings=standing.options.mappings)
         return accountz.account_detail(
-            found[0], system_account=standing.system_account, updated_ns=standing.loaded_ns, options=options
-        )
+            found[0], system_account=standing.system_account, updated_ns=standing.loaded_ns, options=options,
+            timed=dict(_timed_imports(options, by_name)), requests=self._open_requests(found[0].number),
+        )  # fmt: skip
+
+    def _open_requests(self, number: int) -> list[accountz.OpenRequest]:
+        sources = self._sources
+        return [
+            accountz.OpenRequest(
+                subject=request.subject.decode(errors="replace"),
+                account=sources.numbers.name(request.asker),
+                reply=request.reply.decode(errors="replace"),
+                shared=request.shared,
+                latency=None
+                if request.latency is None
+                else ServiceLatency(results=request.latency[0].decode(), sampling=request.latency[1] or 0),
+            )
+            for request in sources.engine.open_requests(number, at_most=accountz.OPEN_REQUESTS_MAX)
+        ]
 
     def _accountz(self, request: Request) -> dict[str, Any]:
         sources = self._sources
@@ -112,3 +128,18 @@ class AccountEndpoints:
             subsz.together(view.lookups for view in accounts), server_id=sources.server_id, now_ns=sources.wall_ns(),
             offset=offset, limit=limit, total=total, page=page, account_name=sources.numbers.name,
         )  # fmt: skip
+
+
+def _timed_imports(
+    options: AccountOptions, accounts: Mapping[str, AccountOptions]
+) -> Iterator[tuple[tuple[str, str], ServiceLatency]]:
+    """The service imports whose export asks for times, by exporting account and local subject."""
+    for service in options.service_imports:
+        exports = accounts[service.account].service_exports
+        if any(export.latency is not None for export in exports):
+            # Nodes that time nothing need not know which export covers what.
+            from services.shared.config.crossings import covering_export
+
+            export = covering_export(exports, service.subject)
+            if export is not None and export.latency is not None:
+                yield (service.account, service.to), export.latency

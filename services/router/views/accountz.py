@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services.router.views.subsz import sublist_stats
-from services.shared.config.options import AccountOptions, SubjectMapping
+from services.shared.config.options import AccountOptions, ServiceLatency, SubjectMapping
 from services.shared.engine.forwarding import AccountView
+from services.shared.records.record import record
 from services.shared.subjects.transform import local_pattern
 from services.shared.wire.times import rfc3339
 
 MEMBERS: Final = {"account": "string"}
 """The options of a request, with their types."""
+
+
+OPEN_REQUESTS_MAX: Final = 1024
+"""Requests that are shown at most."""
+SERVICE_TYPE: Final = 2
+"""How the way of an answer is numbered among imports."""
+
+
+@record
+class OpenRequest:
+    """A request that may still be answered on `subject`. `account` asked and gets the answer on `reply`."""
+
+    subject: str
+    account: str
+    reply: str
+    shared: bool
+    latency: ServiceLatency | None = None
 
 
 def accountz(
@@ -30,9 +48,14 @@ def accountz(
 
 
 def account_detail(
-    view: AccountView, *, system_account: str, updated_ns: int, options: AccountOptions
-) -> dict[str, Any]:
-    """Everything about one account; `system_account` is empty where there is none."""
+    view: AccountView, *, system_account: str, updated_ns: int, options: AccountOptions,
+    timed: Mapping[tuple[str, str], ServiceLatency], requests: Sequence[OpenRequest],
+) -> dict[str, Any]:  # fmt: skip
+    """Everything about one account; `system_account` is empty where there is none.
+
+    `timed` are those of its service imports whose answers are timed, by exporting account and local subject.
+    `requests` may still be answered in this account.
+    """
     name, mappings = options.name, options.mappings
     shown: dict[str, Any] = {"account_name": name, "update_time": rfc3339(updated_ns)}
     if name == system_account:
@@ -54,12 +77,25 @@ def account_detail(
         ]
     if exports:
         shown["exports"] = exports
-    imports = _imports(options)
+    imports = _imports(options, timed)
     if system_account:
         imports += _system_imports(name, system_account)
     if imports:
         shown["imports"] = imports
-    return shown | {"name_tag": name, "sublist_stats": sublist_stats(view.lookups)}
+    shown |= {"name_tag": name, "sublist_stats": sublist_stats(view.lookups)}
+    if requests:
+        shown["responses"] = {request.subject: _response(request) for request in sorted(requests, key=_by_subject)}
+    return shown
+
+
+def _by_subject(request: OpenRequest) -> str:
+    return request.subject
+
+
+def _response(request: OpenRequest) -> dict[str, Any]:
+    shown: dict[str, Any] = {"subject": request.reply, "account": request.account, "to": request.subject}
+    shown |= {"local_subject": request.subject, "type": SERVICE_TYPE, "invalid": False, "share": request.shared}
+    return shown | {"tracking": request.latency is not None} | _latency(request.latency)
 
 
 _SYSTEM_EXPORTS: Final = (
@@ -79,18 +115,31 @@ _SYSTEM_IMPORTS: Final = (
 def _exports(options: AccountOptions) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     for service in options.service_exports:
-        entry = {"subject": service.subject, "type": "service", "response_type": service.response_type}
+        entry: dict[str, Any] = {
+            "subject": service.subject, "type": "service", "response_type": service.response_type,
+        }  # fmt: skip
+        if service.latency is not None:
+            entry["service_latency"] = latency_shown(service.latency)
         shown.append(entry | _approved(service.accounts))
     for stream in options.stream_exports:
         shown.append({"subject": stream.subject, "type": "stream"} | _approved(stream.accounts))
     return shown
 
 
+def latency_shown(latency: ServiceLatency) -> dict[str, Any]:
+    """How answers are timed."""
+    return {"sampling": latency.sampling or "headers", "results": latency.results}
+
+
+def _latency(latency: ServiceLatency | None) -> dict[str, Any]:
+    return {} if latency is None else {"latency": latency_shown(latency)}
+
+
 def _approved(accounts: Sequence[str]) -> dict[str, Any]:
     return {"approved_accounts": list(accounts)} if accounts else {}
 
 
-def _imports(options: AccountOptions) -> list[dict[str, Any]]:
+def _imports(options: AccountOptions, timed: Mapping[tuple[str, str], ServiceLatency]) -> list[dict[str, Any]]:
     streams = [
         _import("stream", stream.subject, account=stream.account, local=local_pattern(stream.to))
         for stream in options.stream_imports
@@ -99,6 +148,7 @@ def _imports(options: AccountOptions) -> list[dict[str, Any]]:
         _import(
             "service", service.subject, account=service.account, local=local_pattern(service.to), share=service.share
         )
+        | _latency(timed.get((service.account, service.to)))
         for service in options.service_imports
     ]
     return streams + services

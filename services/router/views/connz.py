@@ -226,6 +226,8 @@ def _connection(
         shown["subscriptions_list"] = [sub.subject.decode(errors="replace") for sub in in_order(subscriptions)]
     if options.get("auth") and note.get("account"):
         shown["name_tag"] = note["account"]
+    if note.get("proxy"):
+        shown["proxy"] = {"key": note["proxy"]}
     return shown
 
 

@@ -80,6 +80,9 @@ def varz(
     shown |= _troubles(totals)
     if NATS_LISTENER in standing.certificate_ends:
         shown["tls_cert_not_after"] = rfc3339(standing.certificate_ends[NATS_LISTENER])
+    if options.proxies is not None:
+        trusted = [{"key": key} for key in options.proxies.trusted]
+        shown["proxies"] = {"trusted": trusted} if trusted else {}
     return shown
 
 

@@ -8,11 +8,12 @@ way are not looked at, since weights may decide about them; the engine bounds wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
-from services.shared.config.options import AccountOptions, Export, Import, ServiceImport, StreamImport
+from services.shared.config.options import AccountOptions, Export, Import, ServiceExport, ServiceImport, StreamImport
+from services.shared.records.record import record
 from services.shared.subjects.tokens import covers, has_wildcard, is_valid_subject
 from services.shared.subjects.transform import find_import_fault, local_pattern, numbered
 from services.shared.wire.quote import quote
@@ -22,6 +23,7 @@ CYCLE_STEPS_MAX: Final = 100_000
 TOKENS_MAX: Final = 255
 
 SomeExport = TypeVar("SomeExport", bound=Export)
+SomeImport = TypeVar("SomeImport", StreamImport, ServiceImport)
 _Accounts = Mapping[str, AccountOptions]
 
 
@@ -34,30 +36,89 @@ def find_crossing_faults(accounts: Sequence[AccountOptions]) -> Iterator[str]:
     for account in accounts:
         for service in account.service_exports:
             yield from _export_faults(service, "service", known)
-    yield from _judged_imports(accounts, known)
+            yield from _latency_faults(service, account.service_exports)
+    of_streams: _Kind[StreamImport] = _Kind(
+        name="stream",
+        imports=lambda account: account.stream_imports,
+        exports=lambda account: account.stream_exports,
+        fault=_stream_fault,
+    )
+    of_services: _Kind[ServiceImport] = _Kind(
+        name="service",
+        imports=lambda account: account.service_imports,
+        exports=lambda account: account.service_exports,
+        fault=_service_fault,
+    )
+    yield from _import_faults(of_streams, known)
+    yield from _import_faults(of_services, known)
 
 
-def _judged_imports(accounts: Sequence[AccountOptions], known: _Accounts) -> Iterator[str]:
+def _latency_faults(service: ServiceExport, exports: Sequence[ServiceExport]) -> Iterator[str]:
+    """Measurements go to one subject, which is no service itself, and there is one answer to wait for."""
+    if service.latency is None:
+        return
+    results = service.latency.results
+    fault = None
+    if has_wildcard(results) or not is_valid_subject(results) or covering_export(exports, results) is not None:
+        fault = "invalid publish subject"
+    elif service.response_type != "Singleton":
+        fault = "bad service response type"
+    if fault is not None:
+        named = f"Error adding service latency sampling for {quote(service.subject)}"
+        yield f"{named} on subject {quote(results)}: {fault}"
+
+
+class _Accepted(Generic[SomeImport]):
+    """The imports that nothing is wrong with, so far."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.of: dict[str, list[SomeImport]] = {name: [] for name in names}
+        self._names: set[tuple[str, str, str]] = set()
+
+    def add(self, imported: SomeImport, importer: str) -> None:
+        """One more."""
+        self.of[importer].append(imported)
+        self._names.add((importer, imported.account, imported.subject))
+
+    def has_same_subject(self, imported: SomeImport, importer: str) -> bool:
+        """Has this account imported that already?"""
+        return (importer, imported.account, imported.subject) in self._names
+
+
+@record
+class _Kind(Generic[SomeImport]):
+    """What imports of streams, or of services, have of their own. `fault` judges those that an export grants."""
+
+    name: str
+    imports: Callable[[AccountOptions], Sequence[SomeImport]]
+    exports: Callable[[AccountOptions], Sequence[Export]]
+    fault: Callable[[SomeImport, str, _Accepted[SomeImport]], str | None]
+
+
+def _import_faults(kind: _Kind[SomeImport], known: _Accounts) -> Iterator[str]:
     """Imports come one after another, so that a cycle is the fault of the one that closes it."""
-    streams: dict[str, list[StreamImport]] = {name: [] for name in known}
-    taken: set[tuple[str, str, str]] = set()
-    for account in accounts:
-        for stream in account.stream_imports:
-            name = (account.name, stream.account, stream.subject)
-            fault = _stream_fault(stream, account.name, known, streams)
-            if fault is None and name in taken:
-                fault = "stream import already exists"
+    accepted: _Accepted[SomeImport] = _Accepted(known)
+    for account in known.values():
+        for imported in kind.imports(account):
+            exporter = known.get(imported.account)
+            if exporter is None:
+                yield f"{quote(imported.account)} account not defined for {kind.name} import"
+                continue
+            fault: str | None = f"{kind.name} import not authorized"
+            if is_granted(kind.exports(exporter), imported, importer=account.name):
+                fault = kind.fault(imported, account.name, accepted)
             if fault is None:
-                streams[account.name].append(stream)
-                taken.add(name)
-            yield from _named(fault, "stream", stream, known)
-    services: dict[str, list[ServiceImport]] = {name: [] for name in known}
-    for account in accounts:
-        for service in account.service_imports:
-            fault = _service_fault(service, account.name, known, services)
-            if fault is None:
-                services[account.name].append(service)
-            yield from _named(fault, "service", service, known)
+                accepted.add(imported, account.name)
+            else:
+                yield f"Error adding {kind.name} import {quote(imported.subject)}: {fault}"
+
+
+def is_granted(exports: Sequence[Export], imported: Import, *, importer: str) -> bool:
+    """Does one of another account's exports cover the import, and admit who imports?"""
+    if not is_valid_subject(imported.subject):
+        return False
+    export = covering_export(exports, imported.subject)
+    return export is not None and admits(export, importer=importer, subject=imported.subject)
 
 
 def covering_export(exports: Sequence[SomeExport], subject: str) -> SomeExport | None:
@@ -91,27 +152,15 @@ def _export_faults(export: Export, kind: str, known: _Accounts) -> Iterator[str]
         yield f"Error adding {kind} export {quote(export.subject)}: sublist: invalid subject"
 
 
-def _named(fault: str | None, kind: str, imported: Import, known: _Accounts) -> Iterator[str]:
-    if imported.account not in known:
-        yield f"{quote(imported.account)} account not defined for {kind} import"
-    elif fault is not None:
-        yield f"Error adding {kind} import {quote(imported.subject)}: {fault}"
-
-
-def _stream_fault(
-    imported: StreamImport, importer: str, known: _Accounts, earlier: Mapping[str, Sequence[StreamImport]]
-) -> str | None:
-    exporter = known.get(imported.account)
-    if exporter is None:
-        return None
-    if not _is_admitted(exporter.stream_exports, imported, importer):
-        return "stream import not authorized"
+def _stream_fault(imported: StreamImport, importer: str, accepted: _Accepted[StreamImport]) -> str | None:
     fault = find_import_fault(subject=imported.subject, to=numbered(imported.to))
     if fault is not None:
         shown = f"from {quote(imported.subject)} to {quote(imported.to)}"
         return f"failed to create mapping transform for stream import subject {shown}: {fault}"
     # A stream crosses one border only, so that its importers come back to each other in one way: directly.
-    return "import forms a cycle" if _is_mutual(imported, importer, earlier[imported.account]) else None
+    if _is_mutual(imported, importer, accepted.of[imported.account]):
+        return "import forms a cycle"
+    return "stream import already exists" if accepted.has_same_subject(imported, importer) else None
 
 
 def _is_mutual(imported: StreamImport, importer: str, of_exporter: Sequence[StreamImport]) -> bool:
@@ -123,14 +172,7 @@ def _is_mutual(imported: StreamImport, importer: str, of_exporter: Sequence[Stre
     )
 
 
-def _service_fault(
-    imported: ServiceImport, importer: str, known: _Accounts, earlier: Mapping[str, Sequence[ServiceImport]]
-) -> str | None:
-    exporter = known.get(imported.account)
-    if exporter is None:
-        return None
-    if not _is_admitted(exporter.service_exports, imported, importer):
-        return "service import not authorized"
+def _service_fault(imported: ServiceImport, importer: str, accepted: _Accepted[ServiceImport]) -> str | None:
     if has_wildcard(imported.subject):
         fault = find_import_fault(subject=imported.subject, to=numbered(imported.to))
         if fault is not None:
@@ -138,14 +180,7 @@ def _service_fault(
             return f"failed to create mapping transform for service import subject {shown}: {fault}"
     elif not is_valid_subject(imported.to) or max(imported.to.count("."), imported.subject.count(".")) >= TOKENS_MAX:
         return "sublist: invalid subject"
-    return _cycle_fault(imported, importer, earlier)
-
-
-def _is_admitted(exports: Sequence[Export], imported: Import, importer: str) -> bool:
-    if not is_valid_subject(imported.subject):
-        return False
-    export = covering_export(exports, imported.subject)
-    return export is not None and admits(export, importer=importer, subject=imported.subject)
+    return _cycle_fault(imported, importer, accepted.of)
 
 
 # Cycles of services: a request goes on wherever it arrives on the local subject of another import.

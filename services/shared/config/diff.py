@@ -14,6 +14,7 @@ from services.shared.config.options import ClusterOptions, Options, TlsOptions, 
 from services.shared.config.units import SECOND, format_duration, format_float
 from services.shared.config.validation import configured_users
 from services.shared.records.record import fields, record, replace
+from services.shared.wire.quote import quote
 
 _DEFAULT_SYSTEM_ACCOUNT: Final = "$SYS"
 _AUTH_TIMEOUT_DEFAULT_NS: Final = 2 * SECOND
@@ -229,6 +230,7 @@ def _lines(old: Options, new: Options) -> Iterator[str]:
         yield "Reloaded: tags"
     if old.server_metadata != new.server_metadata:
         yield "Reloaded: metadata"
+    yield from _proxy_lines(_trusted_proxies(old), _trusted_proxies(new))
 
 
 _Line = tuple[str, Callable[[Options], str]]
@@ -302,6 +304,17 @@ def _tls_lines(old: TlsOptions | None, new: TlsOptions | None) -> Iterator[str]:
         yield f"Reloaded: Client TLS handshake first: {_flag(first_after is not None)}"
     if (first_before or 0) != (first_after or 0):
         yield f"Reloaded: Client TLS handshake first fallback delay: {format_duration(first_after or 0)}"
+
+
+def _trusted_proxies(options: Options) -> tuple[str, ...]:
+    return () if options.proxies is None else options.proxies.trusted
+
+
+def _proxy_lines(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[str]:
+    for keys, others, change in ((old, new, "removed"), (new, old, "added")):
+        touched = [quote(key) for key in keys if key not in others]
+        if touched:
+            yield f"Reloaded: proxies trusted keys [{' '.join(touched)}] were {change}"
 
 
 def _session_part(tls: TlsOptions) -> TlsOptions:

@@ -119,23 +119,41 @@ class StreamExport:
 
 
 @record
+class ServiceLatency:
+    """How answers are timed: `results` is the subject of measurements, `sampling` the percentage of requests.
+
+    Those whose headers ask for it are timed in any case; a `sampling` of 0 means only those.
+    """
+
+    results: str
+    sampling: int = 100
+
+
+@record
 class ServiceExport:
-    """The same for requests, and how they are answered: how often, and until when."""
+    """The same for requests, and how they are answered: how often, until when, and whether that is timed."""
 
     subject: str
     accounts: tuple[str, ...] = ()
     account_token_position: int = 0
     response_type: str = "Singleton"
     response_threshold_ns: int = 120 * SECOND_NS
+    latency: ServiceLatency | None = None
+    allow_trace: bool = False
+    """Traces of requests show who has them."""
 
 
 @record
 class StreamImport:
-    """Subjects of another account (`subject`), and what they are here: `to`, with `$n` for the wildcards of `subject`."""
+    """Subjects of another account (`subject`), and what they are here: `to`, with `$n` for the wildcards of `subject`.
+
+    With `allow_trace` traces of the other account's messages show who has them here.
+    """
 
     account: str
     subject: str
     to: str
+    allow_trace: bool = False
 
 
 @record
@@ -211,6 +229,13 @@ class ClusterOptions:
     routes: tuple[str, ...] = field(default=(), repr=False)
     connect_retries: int = 0
     hidden: bool = False
+
+
+@record
+class ProxiesOptions:
+    """The `proxies` block. `trusted` are public nkeys: who signs with one of them may stand before clients."""
+
+    trusted: tuple[str, ...] = ()
 
 
 @record
@@ -299,6 +324,7 @@ class Options:
     allow_non_tls: bool = False
     websocket: WebsocketOptions | None = None
     cluster: ClusterOptions | None = None
+    proxies: ProxiesOptions | None = None
 
     fleet: FleetOptions = FleetOptions()
 

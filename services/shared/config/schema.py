@@ -17,6 +17,7 @@ from services.shared.config.options import (
     ClusterOptions,
     FleetOptions,
     Options,
+    ProxiesOptions,
     SubjectMapping,
     TlsOptions,
     WebsocketOptions,
@@ -44,7 +45,6 @@ from services.shared.config.units import SECOND, DurationError, format_duration,
 _LAME_DUCK_MIN_NS: Final = 30 * SECOND
 _SUB_TOKENS_MAX: Final = 255
 _WRITE_TIMEOUTS: Final = ("default", "close", "retry")
-_NO_RETRY: Final = "a receiver that takes nothing within write_deadline is closed"
 
 
 def interpret(config: ConfigMap, *, file: str, read_file: ReadFile, onto: Options) -> tuple[Options, Problems]:
@@ -95,6 +95,12 @@ def _mappings(entry: Entry) -> tuple[SubjectMapping, ...]:
     from services.shared.config.schema_mappings import mappings
 
     return mappings(entry)
+
+
+def _proxies(entry: Entry) -> ProxiesOptions:
+    from services.shared.config.schema_proxies import proxies
+
+    return proxies(entry)
 
 
 def _tls(entry: Entry) -> TlsOptions:
@@ -170,8 +176,6 @@ def _write_timeout(entry: Entry) -> str:
     policy = string(entry)
     if policy not in _WRITE_TIMEOUTS:
         raise entry.problem("write_timeout must be 'default', 'close' or 'retry'")
-    if policy == "retry":
-        raise entry.problem(f'option "write_timeout" is not supported yet with "retry": {_NO_RETRY}')
     return policy
 
 
@@ -255,6 +259,7 @@ _RULES: Final = {
         ("allow_non_tls", "allow_non_tls", boolean),
         ("websocket ws", "websocket", _websocket),
         ("cluster", "cluster", _cluster),
+        ("proxies", "proxies", _proxies),
         ("store_dir storedir", "store_dir", _store_dir),
         ("fleet", "fleet", _fleet),
     ),

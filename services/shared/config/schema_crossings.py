@@ -5,12 +5,21 @@ Here each entry is read by itself; what it means beside the others, `crossings` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import OptionProblem
-from services.shared.config.options import Export, Import, ServiceExport, ServiceImport, StreamExport, StreamImport
+from services.shared.config.options import (
+    Export,
+    Import,
+    ServiceExport,
+    ServiceImport,
+    ServiceLatency,
+    StreamExport,
+    StreamImport,
+)
 from services.shared.config.parser import ConfigMap, Value
 from services.shared.config.reading import (
     Entry,
@@ -23,14 +32,13 @@ from services.shared.config.reading import (
     string,
     string_of,
     table,
-    unknown_field,
 )
 from services.shared.config.units import DurationError, parse_duration_ns
-from services.shared.config.unsupported import is_switched_off, refuse_unsupported
 from services.shared.subjects.tokens import has_wildcard
 from services.shared.subjects.transform import numbered
 from services.shared.wire.quote import quote
 
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}")
 RESPONSE_TYPES: Final = {
     "single": "Singleton",
     "singleton": "Singleton",
@@ -95,7 +103,7 @@ def _values(block: ConfigMap) -> dict[str, Value]:
 
 def _export(block: ConfigMap, reading: Reading) -> Export | None:
     refused_before = reading.problems.refused
-    fields = read_block(block, _EXPORT_RULES, reading, unknown=_unknown_export)
+    fields = read_block(block, _EXPORT_RULES, reading)
     if reading.problems.refused > refused_before:
         return None
     values = _values(block)
@@ -112,12 +120,14 @@ def _export(block: ConfigMap, reading: Reading) -> Export | None:
     for key, value in values.items():
         if key in _RESPONSE_DIRECTIVES:
             raise OptionProblem("Detected response directive on non-service", at=value.at)
+        if key in ("latency", "allow_trace"):
+            raise OptionProblem(f"Detected {key} directive on non-service", at=value.at)
     return assemble(StreamExport(subject=subject), fields)
 
 
 def _import(block: ConfigMap, reading: Reading) -> Import | None:
     refused_before = reading.problems.refused
-    fields = read_block(block, _IMPORT_RULES, reading, unknown=_unknown_import)
+    fields = read_block(block, _IMPORT_RULES, reading)
     if reading.problems.refused > refused_before:
         return None
     values = _values(block)
@@ -131,6 +141,8 @@ def _import(block: ConfigMap, reading: Reading) -> Import | None:
     assert isinstance(source, tuple)
     account, subject = source
     to, prefix = str(fields.get("to", "")), str(fields.get("prefix", ""))
+    if kinds == ["service"] and "allow_trace" in values:
+        raise OptionProblem("Detected allow_trace directive on a non-stream", at=values["allow_trace"].at)
     if kinds == ["service"]:
         return ServiceImport(account=account, subject=subject, to=to or subject, share=fields.get("share") is True)
     if to and prefix:
@@ -140,7 +152,9 @@ def _import(block: ConfigMap, reading: Reading) -> Import | None:
         raise OptionProblem(message, at=values["prefix"].at)
     if prefix:
         to = f"{prefix.removesuffix('.')}.{numbered(subject)}"
-    return StreamImport(account=account, subject=subject, to=to or subject)
+    return StreamImport(
+        account=account, subject=subject, to=to or subject, allow_trace=fields.get("allow_trace") is True
+    )
 
 
 def _check_duplicate(imported: ServiceImport, known: Mapping[tuple[str, str], ServiceImport], item: Value) -> None:
@@ -151,20 +165,6 @@ def _check_duplicate(imported: ServiceImport, known: Mapping[tuple[str, str], Se
             f"{quote(other.account)}, subject {quote(other.subject)}",
             at=item.at,
         )
-
-
-def _unknown_export(entry: Entry) -> None:
-    _unknown(entry, "export")
-
-
-def _unknown_import(entry: Entry) -> None:
-    _unknown(entry, "import")
-
-
-def _unknown(entry: Entry, block: str) -> None:
-    refuse_unsupported(block, entry)
-    if not is_switched_off(block, entry):
-        unknown_field(entry)
 
 
 def _export_subject(entry: Entry) -> str:
@@ -201,6 +201,46 @@ def _response_threshold(entry: Entry) -> int:
     return threshold_ns or ServiceExport(subject="").response_threshold_ns
 
 
+def _latency(entry: Entry) -> ServiceLatency:
+    data = entry.value.data
+    if isinstance(data, str):
+        return ServiceLatency(results=data)
+    if not isinstance(data, dict):
+        raise entry.problem(f"Expected latency entry to be a map/struct or string, got {go_type(data)}")
+    values = _values(data)
+    sampling = _sampling(values["sampling"]) if "sampling" in values else 100
+    subject = values.get("subject")
+    if subject is None:
+        raise entry.problem("Latency subject required, but missing")
+    if not isinstance(subject.data, str):
+        raise OptionProblem(f"Expected latency subject to be a string, got {go_type(subject.data)}", at=subject.at)
+    return ServiceLatency(results=subject.data, sampling=sampling)
+
+
+def _sampling(value: Value) -> int:
+    """The percentage of requests; 0 for those whose headers ask for it."""
+    match value.data:
+        case bool() | float():
+            wrong = f"Expected latency sample to be a string or map/struct, got {go_type(value.data)}"
+            raise OptionProblem(wrong, at=value.at)
+        case int():
+            percent = value.data
+        case str():
+            if value.data.lower() == "headers":
+                return 0
+            digits = value.data.removesuffix("%")
+            if not _NUMBER.fullmatch(digits):
+                fault = f"strconv.Atoi: parsing {quote(digits)}: invalid syntax"
+                raise OptionProblem(f"Failed to parse latency sample: {fault}", at=value.at)
+            percent = int(digits)
+        case other:
+            wrong = f"Expected latency sample to be a string or map/struct, got {go_type(other)}"
+            raise OptionProblem(wrong, at=value.at)
+    if not 1 <= percent <= 100:
+        raise OptionProblem("bad sampling percentage, should be 1-100", at=value.at)
+    return percent
+
+
 def _source(entry: Entry) -> tuple[str, str]:
     """The account and the subject that an import names."""
     if not isinstance(entry.value.data, dict):
@@ -222,6 +262,8 @@ _EXPORT_RULES: Final = table(
     ("accounts", "accounts", _accounts),
     ("account_token_position", "account_token_position", integer),
     ("response response_type", "response_type", _response_type),
+    ("latency", "latency", _latency),
+    ("allow_trace", "allow_trace", boolean),
     ("threshold response_threshold response_max_time response_time", "response_threshold_ns", _response_threshold),
 )
 _IMPORT_RULES: Final = table(
@@ -230,6 +272,7 @@ _IMPORT_RULES: Final = table(
     ("prefix", "prefix", string),
     ("to", "to", string),
     ("share", "share", boolean),
+    ("allow_trace", "allow_trace", boolean),
 )
 _SOURCE_RULES: Final = table(
     ("account", "account", string),

@@ -29,7 +29,6 @@ _TOP_LEVEL: Final = (
     ("leafnodes leaf", Unsupported("a node neither accepts nor dials leaf nodes")),
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
     ("mqtt", Unsupported("MQTT clients are not served")),
-    ("proxies", Unsupported("trusted proxies are not known")),
     ("operator operators root roots root_operator root_operators", Unsupported(_JWT)),
     ("trusted trusted_keys", Unsupported(_JWT)),
     ("resolver account_resolver accounts_resolver", Unsupported(_JWT)),
@@ -46,11 +45,6 @@ _ACCOUNT: Final = (
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
     ("msg_trace trace_dest", Unsupported(_TRACES)),
 )
-_EXPORT: Final = (
-    ("latency", Unsupported("answers of services are not timed")),
-    ("allow_trace", Unsupported(_TRACES, may_be_off=True)),
-)
-_IMPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
 _CLUSTER: Final = (
     ("tls", Unsupported("routes are not encrypted")),
@@ -71,8 +65,6 @@ UNSUPPORTED: Final = {
     for block, rows in (
         ("top level", _TOP_LEVEL),
         ("account", _ACCOUNT),
-        ("export", _EXPORT),
-        ("import", _IMPORT),
         ("authorization", _AUTHORIZATION),
         ("tls", _TLS),
         ("cluster", _CLUSTER),

@@ -36,6 +36,7 @@ def validate_options(options: Options) -> None:
     _check_ports(options)
     _check_advertised("Error setting server INFO with ClientAdvertise value of %s, err=", options.client_advertise)
     _check_monitoring(options)
+    _check_proxies(options)
 
 
 def configured_users(options: Options) -> Iterator[UserOptions]:
@@ -58,6 +59,12 @@ def _check_limits(options: Options) -> None:
         )
     if " " in options.server_name:
         raise ValidationError("server name cannot contain spaces")
+
+
+def _check_proxies(options: Options) -> None:
+    """Every trusted proxy has a key: the file may have left one out."""
+    if options.proxies is not None and "" in options.proxies.trusted:
+        raise ValidationError('proxy trusted key "" is invalid')
 
 
 def _check_no_auth_user(name: str, options: Options) -> None:

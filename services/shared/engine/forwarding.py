@@ -181,6 +181,19 @@ class AccountView:
     lookups: Lookups
 
 
+@record(kw_only=False)
+class OpenRequest:
+    """A request that may still be answered on `subject`. `asker` is the number of the account that asked, `reply` its own
+    reply subject; `latency` is `(results, percentage)` where the answer is timed.
+    """
+
+    subject: bytes
+    asker: int
+    reply: bytes
+    shared: bool
+    latency: tuple[bytes, int | None] | None
+
+
 def _connection_view(
     cid: int, account: int | None, traffic: tuple[int, int, int, int], stalls: int, subscriptions: int,
     pending_bytes: int, opened_ns: int, last_in_ns: int, rtt_ns: int, about: bytes,
@@ -222,13 +235,14 @@ def compile_mappings(mappings: Sequence[SubjectMapping], *, cluster: str) -> Map
 
 
 def compile_imports(
-    *, name: bytes, server: bytes, streams: Sequence[tuple[int, bytes, bytes]],
-    services: Sequence[tuple[int, bytes, bytes, bool, int, bool]],
+    *, name: bytes, server: bytes, streams: Sequence[tuple[int, bytes, bytes, bool]],
+    services: Sequence[tuple[int, bytes, bytes, bool, int, bool, tuple[bytes, int | None] | None, bool]],
 ) -> Imports:  # fmt: skip
     """Compiles what an account imports; raises ValueError when subjects do not fit together.
 
-    `streams` are `(exporter, subject, to)`, `services` also have `(..., streamed, threshold_ns, share)`; `name` of the
-    account and of the `server` are JSON.
+    `streams` are `(exporter, subject, to, allow_trace)`, `services` are `(exporter, subject, to, streamed, threshold_ns,
+    share, latency, allow_trace)`, where latency is `(results, percentage)`, or None; `name` of the account and of the
+    `server` are JSON.
     """
     return _native.Imports(name, server, streams, services)
 
@@ -333,6 +347,10 @@ class EngineControl:
     def accounts(self) -> list[AccountView]:
         """All accounts that were installed, by number."""
         return [AccountView(a[0], a[1], Traffic(*a[2]), a[3], Lookups(*a[4])) for a in self._engine.accounts()]
+
+    def open_requests(self, account: int, *, at_most: int) -> list[OpenRequest]:
+        """Requests of other accounts that may still be answered in this one."""
+        return [OpenRequest(*request) for request in self._engine.open_requests(account, at_most)]
 
 
 class Forwarding(EngineControl):

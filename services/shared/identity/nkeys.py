@@ -148,12 +148,20 @@ def decode_signature(text: str) -> bytes | None:
 
     Unpadded base64url, else padded standard base64; the two other combinations are refused (reference: security 1.6).
     """
-    if len(text) % 4 != 1 and _URL.issuperset(text):
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    raw = decode_raw_url(text)
+    if raw is not None:
+        return raw
     unpadded = text.rstrip("=")
     if len(text) % 4 or len(text) - len(unpadded) > 2 or not _STANDARD.issuperset(unpadded):
         return None
     return base64.b64decode(text)
+
+
+def decode_raw_url(text: str) -> bytes | None:
+    """The bytes of unpadded base64url, or None."""
+    if len(text) % 4 == 1 or not _URL.issuperset(text):
+        return None
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _key_pair(seed: str) -> _KeyPair:

@@ -7,12 +7,15 @@
 //!
 //! Deliberately absent: exports. They only say who may import, which is no question of a message.
 
+mod latency;
 mod request_info;
 mod responses;
 
 use std::fmt;
 
-pub(crate) use request_info::{push_request_info, with_request_info, RequestInfo};
+pub(crate) use latency::sampled;
+pub use latency::{LatencySpec, Outcome, Sampling, Timed};
+pub(crate) use request_info::{push_request_info, told, with_request_info, RequestInfo};
 pub(crate) use responses::{Response, Responses, Ticket};
 
 use crate::mapping::{Transform, TransformError};
@@ -37,6 +40,8 @@ pub struct StreamSpec {
     pub subject: Vec<u8>,
     /// What they become here, with `$n` for the wildcards of `subject`.
     pub to: Vec<u8>,
+    /// Traces of messages show who has them here.
+    pub allow_trace: bool,
 }
 
 /// A service import as it was configured.
@@ -54,6 +59,10 @@ pub struct ServiceSpec {
     pub threshold_ns: u64,
     /// The exporting account may know who asks.
     pub share: bool,
+    /// Answers are timed.
+    pub latency: Option<LatencySpec>,
+    /// Traces of requests show who has them there.
+    pub allow_trace: bool,
 }
 
 /// Why imports did not compile.
@@ -91,6 +100,7 @@ pub(crate) struct Stream {
     pub home: Transform,
     /// From here to there.
     pub abroad: Transform,
+    pub allow_trace: bool,
 }
 
 /// A compiled service import.
@@ -154,6 +164,20 @@ impl Imports {
         streams.chain(self.services.iter().map(|service| service.spec.exporter))
     }
 
+    /// What the exporting account would call the subscription `local` that has a message `subject` of it, if the import
+    /// allows that traces show it.
+    pub(crate) fn traced_stream(&self, exporter: u32, subject: &[u8], local: &[u8]) -> Option<Vec<u8>> {
+        let fits = |stream: &&Stream| {
+            stream.exporter == exporter && stream.allow_trace && subject::matches(&stream.remote, subject)
+        };
+        let stream = self.streams.iter().find(fits)?;
+        // A subscription that is wider than the import has as much of it as is imported.
+        let common = subject::intersection(&stream.local, local)?;
+        let mut remote = Vec::new();
+        stream.abroad.apply(&common, &mut |_| 0, &mut remote);
+        Some(remote)
+    }
+
     /// Is this still imported as it was?
     pub(crate) fn has_service(&self, spec: &ServiceSpec) -> bool {
         self.services.iter().any(|service| service.spec == *spec)
@@ -172,7 +196,14 @@ fn both_ways(subject: &[u8], to: &[u8]) -> Result<(Transform, Box<[u8]>, Transfo
 
 fn compile_stream(spec: StreamSpec) -> Result<Stream, ImportError> {
     let (home, local, abroad) = both_ways(&spec.subject, &spec.to)?;
-    Ok(Stream { exporter: spec.exporter, remote: spec.subject.into(), local, home, abroad })
+    Ok(Stream {
+        exporter: spec.exporter,
+        remote: spec.subject.into(),
+        local,
+        home,
+        abroad,
+        allow_trace: spec.allow_trace,
+    })
 }
 
 fn compile_service(spec: ServiceSpec) -> Result<Service, ImportError> {

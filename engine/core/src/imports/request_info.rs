@@ -48,6 +48,11 @@ pub(crate) fn push_request_info(out: &mut Vec<u8>, info: &RequestInfo<'_>) {
     out.extend_from_slice(b"}\r\n");
 }
 
+/// What the line says, as JSON.
+pub(crate) fn told(line: &[u8]) -> &[u8] {
+    line.get(NAME.len() + 2..line.len().saturating_sub(2)).unwrap_or(&[])
+}
+
 /// The message with this line in its header block; returns the length of the block.
 pub(crate) fn with_request_info(header_bytes: usize, body: &[u8], line: &[u8], out: &mut Vec<u8>) -> usize {
     let (block, payload) = body.split_at(header_bytes.min(body.len()));

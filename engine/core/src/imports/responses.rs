@@ -7,10 +7,9 @@
 //! reply subjects; beyond that its oldest are forgotten, never those of others. What is over its time is not answered,
 //! and goes when its account asks again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::Answers;
-use super::ServiceSpec;
+use super::{Answers, ServiceSpec, Timed};
 use crate::hash::{seeded, siphash, BytesMap};
 use crate::slab::Slab;
 
@@ -47,6 +46,15 @@ pub(crate) struct Response {
     pub threshold_ns: u64,
     /// The import that the request went through; an answer that wants an answer has none.
     pub through: Option<ServiceSpec>,
+    /// Its answer is timed; then there is only one.
+    pub timed: Option<Box<Timed>>,
+}
+
+impl Response {
+    /// Bytes that are charged to the account.
+    fn bytes(&self) -> usize {
+        self.reply.len() + self.timed.as_ref().map_or(0, |timed| timed.bytes())
+    }
 }
 
 #[derive(Debug)]
@@ -76,6 +84,11 @@ pub(crate) struct Responses {
     prefixes: HashMap<u32, Box<[u8]>>,
     /// Those that are new.
     news: Vec<(u32, Box<[u8]>)>,
+    /// Timed requests by when their time is over, and by who asked: with serial and number.
+    by_due: BTreeSet<(u64, u64, u32)>,
+    by_asker: BTreeSet<(u64, u64, u32)>,
+    /// Timed requests that went because their time was over.
+    lapsed: Vec<Response>,
     serial: u64,
 }
 
@@ -89,6 +102,9 @@ impl Responses {
             ledgers: HashMap::new(),
             prefixes: HashMap::new(),
             news: Vec::new(),
+            by_due: BTreeSet::new(),
+            by_asker: BTreeSet::new(),
+            lapsed: Vec::new(),
             serial: 0,
         }
     }
@@ -113,10 +129,15 @@ impl Responses {
     pub fn open(&mut self, response: Response, now_ns: u64) -> (Ticket, Box<[u8]>) {
         self.serial += 1;
         let serial = self.serial;
-        let (account, bytes) = (response.account, response.reply.len());
+        let (account, bytes) = (response.account, response.bytes());
         let subject = self.subject(response.answered_in, serial);
         let due_ns = now_ns.saturating_add(response.threshold_ns);
+        let asker = response.timed.as_ref().map(|timed| timed.asker);
         let number = self.open.insert(Open { response, subject: subject.clone(), due_ns, serial });
+        if let Some(asker) = asker {
+            self.by_due.insert((due_ns, serial, number));
+            self.by_asker.insert((asker, serial, number));
+        }
         self.by_subject.insert(subject.clone(), number);
         let ledger = self.ledgers.entry(account).or_default();
         let ticket = Ticket { number, serial };
@@ -153,7 +174,7 @@ impl Responses {
             if current.is_some_and(|open| open.due_ns > now_ns) && !full {
                 break;
             }
-            self.close(ticket);
+            self.lapse(ticket, now_ns);
             if let Some(ledger) = self.ledgers.get_mut(&account) {
                 ledger.order.pop_front();
             }
@@ -176,22 +197,58 @@ impl Responses {
         if in_time && response.answers == Answers::Stream && bytes > 0 {
             open.due_ns = now_ns.saturating_add(response.threshold_ns);
         } else {
-            self.close(ticket);
+            self.lapse(ticket, now_ns);
         }
         in_time.then_some((ticket, response))
     }
 
     /// Nobody is going to answer, or to hear it. A request that is closed already stays so.
-    pub fn close(&mut self, ticket: Ticket) {
-        if self.open.get(ticket.number).is_none_or(|open| open.serial != ticket.serial) {
-            return;
-        }
-        let Some(open) = self.open.remove(ticket.number) else { return };
+    pub fn close(&mut self, ticket: Ticket) -> Option<Response> {
+        self.open.get(ticket.number).filter(|open| open.serial == ticket.serial)?;
+        let open = self.open.remove(ticket.number)?;
         self.by_subject.remove(&open.subject);
         if let Some(ledger) = self.ledgers.get_mut(&open.response.account) {
             ledger.count = ledger.count.saturating_sub(1);
-            ledger.bytes = ledger.bytes.saturating_sub(open.response.reply.len());
+            ledger.bytes = ledger.bytes.saturating_sub(open.response.bytes());
         }
+        if let Some(timed) = &open.response.timed {
+            self.by_due.remove(&(open.due_ns, open.serial, ticket.number));
+            self.by_asker.remove(&(timed.asker, open.serial, ticket.number));
+        }
+        Some(open.response)
+    }
+
+    /// Closes a request; one that is timed and over its time is kept for `take_lapsed`.
+    fn lapse(&mut self, ticket: Ticket, now_ns: u64) {
+        let over = self.open.get(ticket.number).is_some_and(|open| open.due_ns <= now_ns);
+        let closed = self.close(ticket);
+        self.lapsed.extend(closed.filter(|response| over && response.timed.is_some()));
+    }
+
+    /// The open requests that are answered in an account: their reply subjects there, and what is known of them.
+    pub fn answered_in(&self, account: u32) -> impl Iterator<Item = (&[u8], &Response)> {
+        let here = self.open.iter().filter(move |(_, open)| open.response.answered_in == account);
+        here.map(|(_, open)| (&*open.subject, &open.response))
+    }
+
+    /// When the next timed request is over its time.
+    pub fn next_due_ns(&self) -> Option<u64> {
+        self.by_due.first().map(|(due, _, _)| *due)
+    }
+
+    /// A timed request whose time is over. It is closed.
+    pub fn take_lapsed(&mut self, now_ns: u64) -> Option<Response> {
+        if let Some(lapsed) = self.lapsed.pop() {
+            return Some(lapsed);
+        }
+        let &(_, serial, number) = self.by_due.first().filter(|(due, _, _)| *due <= now_ns)?;
+        self.close(Ticket { number, serial })
+    }
+
+    /// A timed request that this client has open. It is closed.
+    pub fn take_asked_by(&mut self, cid: u64) -> Option<Response> {
+        let &(_, serial, number) = self.by_asker.range((cid, 0, 0)..=(cid, u64::MAX, u32::MAX)).next()?;
+        self.close(Ticket { number, serial })
     }
 
     /// The imports of `account` changed: requests go that went through what is not `kept`.
@@ -203,7 +260,9 @@ impl Responses {
             .filter(|(_, open)| open.response.through.as_ref().is_some_and(|through| !kept(through)))
             .map(|(number, open)| Ticket { number, serial: open.serial })
             .collect();
-        gone.into_iter().for_each(|ticket| self.close(ticket));
+        for ticket in gone {
+            self.close(ticket);
+        }
     }
 }
 
@@ -227,6 +286,7 @@ mod tests {
             answers,
             threshold_ns: 10,
             through: None,
+            timed: None,
         }
     }
 
@@ -272,6 +332,29 @@ mod tests {
             responses.open(long.clone(), 0);
         }
         assert_eq!(responses.len(), RESPONSES_MAX + 16);
+    }
+
+    #[test]
+    fn timed_requests_are_found_by_their_time_and_by_who_asked() {
+        let timed = |asker| {
+            let [results, requestor, header]: [Box<[u8]>; 3] = Default::default();
+            Some(Box::new(Timed { results, requestor, asker, rtt_ns: 0, header, asked_ns: 0 }))
+        };
+        let asked = |asker, threshold_ns| Response { timed: timed(asker), threshold_ns, ..request(2, Answers::Single) };
+        let asker = |found: Option<Response>| found.and_then(|response| response.timed).map(|timed| timed.asker);
+        let mut responses = Responses::new(1);
+        let (_, answered) = responses.open(asked(7, 10), 0);
+        let (_, late) = responses.open(asked(8, 10), 0);
+        for (who, threshold) in [(9, 50), (7, 90), (7, 99)] {
+            responses.open(asked(who, threshold), 0);
+        }
+        assert!(responses.answer(1, &answered, 1, 5).is_some());
+        assert_eq!((responses.next_due_ns(), asker(responses.take_lapsed(9))), (Some(10), None));
+        assert!(responses.answer(1, &late, 1, 12).is_none(), "too late, which is told all the same");
+        assert_eq!((asker(responses.take_lapsed(12)), asker(responses.take_lapsed(12))), (Some(8), None));
+        assert_eq!((asker(responses.take_lapsed(60)), responses.next_due_ns()), (Some(9), Some(90)));
+        let left: Vec<_> = std::iter::from_fn(|| asker(responses.take_asked_by(7))).collect();
+        assert_eq!((left, responses.len(), responses.next_due_ns()), (vec![7, 7], 0, None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::conn::{Admission, Wishes};
 use crate::engine::{Engine, Settings};
-use crate::event::Event;
+use crate::event::{Event, Step};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl World {
             true
         });
         let count = bytes.len();
-        self.engine.wrote(client, count, self.now_ns);
+        self.engine.wrote(client, count);
         String::from_utf8(bytes).unwrap()
     }
 
@@ -62,7 +62,9 @@ impl World {
         let events = std::iter::from_fn(|| self.engine.events().pop());
         let traces: Vec<usize> = events
             .filter_map(|event| match event {
-                Event::Traced { receivers, .. } => Some(receivers.len()),
+                Event::Traced { steps, .. } => {
+                    Some(steps.iter().filter(|step| matches!(step, Step::Received { .. })).count())
+                }
                 _ => None,
             })
             .collect();
@@ -85,7 +87,12 @@ fn compiled(
 ) -> Result<Imports, ImportError> {
     let streams = streams
         .iter()
-        .map(|&(exporter, subject, to)| StreamSpec { exporter, subject: subject.into(), to: to.into() })
+        .map(|&(exporter, subject, to)| StreamSpec {
+            exporter,
+            subject: subject.into(),
+            to: to.into(),
+            allow_trace: false,
+        })
         .collect();
     let services = services
         .iter()
@@ -96,6 +103,8 @@ fn compiled(
             answers,
             threshold_ns: 1000,
             share: false,
+            latency: None,
+            allow_trace: false,
         })
         .collect();
     Imports::compile(format!("\"A{account}\"").as_bytes(), b"\"N\"", streams, services)

@@ -25,6 +25,7 @@ from services.shared.config.options import (
     AccountOptions,
     AuthorizationOptions,
     Options,
+    ProxiesOptions,
     TlsOptions,
     UserOptions,
     WebsocketOptions,
@@ -39,6 +40,7 @@ from services.shared.wire.close_reasons import CloseReason
 
 SEED = nkeys.generate(KeyKind.USER, entropy=bytes(range(32)))
 NKEY = nkeys.public_key(SEED)
+OTHER_PROXY = nkeys.public_key(nkeys.generate(KeyKind.ACCOUNT, entropy=bytes(range(1, 33))))
 NONCE = b"sJhy2Ohtc3T10-0"
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 MAPPING = TlsOptions(verify=True, verify_and_map=True)
@@ -296,7 +298,7 @@ def test_an_nkey_is_proved_by_its_signature_of_the_nonce() -> None:
         ("AAAA", "Signature not verified"),
     ):
         verdict_ = refused(decide(directory, nkey=NKEY, sig=sig))
-        assert verdict_.debug_text == debug
+        assert verdict_.debug_texts == (debug,)
         assert verdict_.log_text == f'authentication error - Nkey "{NKEY}"'
 
 
@@ -311,7 +313,7 @@ def test_an_nkey_that_fails_does_not_fall_back_to_a_password() -> None:
 def test_no_nonce_means_nothing_can_be_proved() -> None:
     directory = with_users(UserOptions(nkey=NKEY))
     verdict = decide_admission(hello=Hello(nkey=NKEY, sig=signed(b"")), facts=facts(nonce=b""), directory=directory)
-    assert refused(verdict).debug_text == "Signature not verified"
+    assert refused(verdict).debug_texts == ("Signature not verified",)
 
 
 def test_an_nkey_as_no_auth_user_needs_no_signature_but_a_connect() -> None:
@@ -379,7 +381,7 @@ def test_a_certificate_that_maps_to_nobody_is_refused() -> None:
     directory = with_users(UserOptions(user="a", password="a"), tls=MAPPING)
     verdict = refused(decide(directory, certificate=CAROL, user="a", password="a"))
     assert verdict.log_text == 'authentication error - User "a"'
-    assert verdict.debug_text == 'User in cert ["CN=carol,O=zeta"], not found'
+    assert verdict.debug_texts == ('User in cert ["CN=carol,O=zeta"], not found',)
     for certificate, tls, debug in (
         (None, False, "User required in cert, no TLS connection state"),
         (None, True, "User required in cert, no peer certificates found"),
@@ -388,7 +390,7 @@ def test_a_certificate_that_maps_to_nobody_is_refused() -> None:
         verdict = refused(
             decide_admission(hello=Hello(), facts=facts(certificate=certificate, tls=tls), directory=directory)
         )
-        assert verdict.debug_text == debug
+        assert verdict.debug_texts == (debug,)
 
 
 def test_a_user_without_password_that_a_certificate_could_be_needs_one() -> None:
@@ -399,7 +401,7 @@ def test_a_user_without_password_that_a_certificate_could_be_needs_one() -> None
         websocket=WebsocketOptions(port=1, tls=MAPPING),
     )
     for user in ("a", "d"):
-        assert refused(decide(directory, user=user)).debug_text == f'User "{user}" requires a client certificate'
+        assert refused(decide(directory, user=user)).debug_texts == (f'User "{user}" requires a client certificate',)
     admitted(decide(directory, user="b"))
 
 
@@ -429,7 +431,7 @@ def test_a_required_proxy_is_asked_for_before_any_proof() -> None:
     for said in ({"user": "a", "password": "p"}, {"user": "a", "password": "x"}, {"nkey": NKEY, "sig": "x"}):
         verdict = refused(decide(directory, **said))
         assert verdict.close_reason is CloseReason.PROXY_REQUIRED
-        assert (verdict.err_text, verdict.debug_text) == ("Authorization Violation", "proxy connection required")
+        assert (verdict.err_text, verdict.debug_texts) == ("Authorization Violation", ("proxy connection required",))
     for said in ({"user": "b", "password": "b"}, {"user": "zzz"}):
         assert refused(decide(directory, **said)).close_reason is CloseReason.AUTHENTICATION_FAILURE
 
@@ -443,6 +445,57 @@ def test_a_required_proxy_of_the_block_counts_where_no_user_is_named() -> None:
         assert refused(decide(compiled(authorization=block))).close_reason is CloseReason.PROXY_REQUIRED
     named = compiled(authorization=AuthorizationOptions(users=(UserOptions(user="a"),), proxy_required=True))
     admitted(decide(named, user="a"))
+
+
+def proxied(directory: Directory, *, by: str = SEED, nonce: bytes = NONCE, **said: Any) -> Verdict:
+    signature = base64.urlsafe_b64encode(nkeys.sign(by, nonce)).rstrip(b"=").decode()
+    return decide_admission(hello=Hello(proxy_sig=signature, **said), facts=facts(nonce=nonce), directory=directory)
+
+
+def test_the_signature_of_a_trusted_proxy_is_all_that_a_required_proxy_asks_for() -> None:
+    users = AuthorizationOptions(users=(UserOptions(user="a", password="p", proxy_required=True),))
+    directory = compiled(authorization=users, proxies=ProxiesOptions(trusted=(OTHER_PROXY, NKEY)))
+    assert admitted(proxied(directory, user="a", password="p")).proxy_key == NKEY
+    wrong = refused(proxied(directory, user="a", password="x"))
+    assert (wrong.close_reason, wrong.proxy_key) == (CloseReason.AUTHENTICATION_FAILURE, NKEY)
+    hashed = compiled(
+        authorization=AuthorizationOptions(user="a", password=HASH, proxy_required=True),
+        proxies=ProxiesOptions(trusted=(NKEY,)),
+    )
+    check = proxied(hashed, user="a", password="secret")
+    assert isinstance(check, CheckPassword)
+    assert (admitted(check.then).proxy_key, check.otherwise.proxy_key) == (NKEY, NKEY)
+
+
+def test_a_proxy_counts_on_for_later_connects() -> None:
+    users = AuthorizationOptions(users=(UserOptions(user="a", password="p", proxy_required=True),))
+    directory = compiled(authorization=users, proxies=ProxiesOptions(trusted=(NKEY,)))
+    verdict = decide_admission(hello=Hello(user="a", password="p"), facts=facts(proxy_key=NKEY), directory=directory)
+    assert admitted(verdict).proxy_key == NKEY
+
+
+def test_a_signature_that_no_trusted_proxy_made_is_refused_before_all_else() -> None:
+    for directory in (
+        compiled(proxies=ProxiesOptions(trusted=(OTHER_PROXY,))),
+        with_users(UserOptions(user="a", password="p"), proxies=ProxiesOptions(trusted=(OTHER_PROXY,))),
+    ):
+        verdict = refused(proxied(directory, user="a", password="p"))
+        assert verdict.close_reason is CloseReason.PROXY_NOT_TRUSTED
+        assert (verdict.err_text, verdict.debug_texts) == ("Authorization Violation", ("proxy is not trusted",))
+        assert verdict.log_text == 'authentication error - User "a"'
+        garbled = refused(decide(directory, proxy_sig="!!!"))
+        assert garbled.debug_texts == ("Proxy signature not valid base64", "proxy is not trusted")
+
+
+def test_who_was_given_no_nonce_has_no_proxy() -> None:
+    directory = compiled(proxies=ProxiesOptions(trusted=(NKEY,)))
+    assert refused(proxied(directory, nonce=b"")).close_reason is CloseReason.PROXY_NOT_TRUSTED
+
+
+def test_without_trusted_proxies_a_signature_says_nothing() -> None:
+    assert admitted(proxied(compiled())).proxy_key == ""
+    required = compiled(authorization=AuthorizationOptions(token="t", proxy_required=True))
+    assert refused(proxied(required, auth_token="t")).close_reason is CloseReason.PROXY_REQUIRED
 
 
 # --- Room in the account --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from services.shared.config.options import (
     AccountOptions,
     AuthorizationOptions,
     Options,
+    ProxiesOptions,
     UserOptions,
     WebsocketOptions,
 )
@@ -181,6 +182,23 @@ def test_a_proxy_that_is_required_now_closes() -> None:
     block = {"authorization": AuthorizationOptions(token="t", proxy_required=True)}
     outcome = reloaded(token("t"), block, auth_token="t")
     assert isinstance(outcome, Close) and outcome.close_reason is CloseReason.PROXY_REQUIRED
+
+
+def test_a_proxy_that_is_not_trusted_any_more_takes_its_connections_along() -> None:
+    proxies = {"proxies": ProxiesOptions(trusted=(NKEY,))}
+    before = compiled(**users(A), **proxies)
+    facts = ConnectionFacts(
+        listener=Listener.CLIENT, connection_type=ConnectionType.STANDARD, nonce=b"", remote_ip="127.0.0.1",
+        proxy_key=NKEY,
+    )  # fmt: skip
+    admitted = decide_admission(hello=Hello(**AS_A), facts=facts, directory=before)
+    assert isinstance(admitted, Admitted)
+    required = users(UserOptions(user="a", password="p", proxy_required=True))
+    assert isinstance(recheck(admitted, compiled(**required, **proxies)), ReplacePermissions)
+    for after in (compiled(**users(A)), compiled(**users(UserOptions(user="z")), proxies=ProxiesOptions())):
+        outcome = recheck(admitted, after)
+        assert isinstance(outcome, Close)
+        assert (outcome.err_text, outcome.close_reason) == ("Authorization Violation", CloseReason.PROXY_NOT_TRUSTED)
 
 
 def test_a_listener_that_is_gone_takes_its_connections_along() -> None:

@@ -40,16 +40,22 @@ class Door:
         self.near = near
         self._done = trio.Event()
         self._outcome: Opening | None = None
+        self.handshakes = 0
 
     async def run(self, entrance: TlsEntrance) -> None:
         import socket
 
         raw = socket.socket(fileno=self.near.detach())
         with raw:
-            self._outcome = await open_tls(raw, entrance, greeting=INFO, now_ns=time.monotonic_ns)
+            self._outcome = await open_tls(
+                raw, entrance, greeting=INFO, now_ns=time.monotonic_ns, begins=self._handshake_begins
+            )
             self._done.set()
             if isinstance(self._outcome, Secured):
                 await SecureStream(trio.socket.from_stdlib_socket(raw), self._outcome.session).send(b"inside\r\n")
+
+    def _handshake_begins(self) -> None:
+        self.handshakes += 1
 
     async def outcome(self) -> Opening:
         await self._done.wait()

@@ -81,7 +81,7 @@ def test_an_account_looks_as_recorded() -> None:
         stream_exports=(StreamExport(subject="pub.>"),),
         service_exports=(ServiceExport(subject="svc.req"),),
     )
-    detail = account_detail(VIEW, system_account="SYS", updated_ns=NOW, options=options)
+    detail = account_detail(VIEW, system_account="SYS", updated_ns=NOW, options=options, timed={}, requests=())
     shown = accountz(server_id=SERVER_ID, now_ns=NOW, system_account="SYS", detail=detail)
     but = ("account_detail.imports?",)
     assert differences(shown, recorded_page("accountz-full-APP"), but=but) == []
@@ -96,7 +96,7 @@ def test_weights_of_destinations_add_up_within_their_cluster() -> None:
     )
     mappings = (SubjectMapping(source="s", destinations=destinations),)
     options = AccountOptions(name="A", mappings=mappings)
-    detail = account_detail(VIEW, system_account="", updated_ns=NOW, options=options)
+    detail = account_detail(VIEW, system_account="", updated_ns=NOW, options=options, timed={}, requests=())
     weights = {entry["subject"]: entry["weight"] for entry in detail["mappings"]["s"]}
     assert weights == {"a": 50, "b": 40, "c": 100}
 
@@ -108,7 +108,7 @@ def test_exports_and_imports_are_shown_with_who_may_and_what_they_are_called() -
         stream_imports=(StreamImport(account="B", subject="p.*.*", to="l.$2.$1"),),
         service_imports=(ServiceImport(account="B", subject="q", to="r", share=True),),
     )
-    detail = account_detail(VIEW, system_account="", updated_ns=NOW, options=options)
+    detail = account_detail(VIEW, system_account="", updated_ns=NOW, options=options, timed={}, requests=())
     assert detail["exports"] == [
         {"subject": "s", "type": "service", "response_type": "Chunked", "approved_accounts": ["B"]}
     ]

@@ -40,7 +40,6 @@ USED_WHILE_READING = {
     "Options.tls_from_flags": "refuses a reload",
     "Options.config_file": "where a reload reads again",
     "Options.config_digest": "identifies the file; set by no option",
-    "Options.write_timeout": "`retry` is refused, and `close` is what always happens",
 }
 """Fields that the configuration itself uses up."""
 
