@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.router.admission.advertising import split_host_port
+from services.router.admission.directory import Directory
+from services.router.rib.accounts import AccountNumbers
 from services.router.rules import client_urls, cluster_name, websocket_urls
 from services.shared.config.options import ClusterOptions, Options
 from services.shared.engine.forwarding import Forwarding, Handover
 from services.shared.member.routes.mesh import Member
+from services.shared.member.routes.pool import Place, Pooling
 from services.shared.runtime.role_plan import CLUSTER_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 from services.shared.wire.close_reasons import CloseReason
@@ -48,13 +51,29 @@ def member(options: Options, cluster: ClusterOptions, *, identity: Identity, por
     )
 
 
+def pooling(cluster: ClusterOptions, directory: Directory) -> Pooling:
+    """How many connections this server wants to each other one. The system account always has one of its own."""
+    if cluster.pool_size < 0:
+        return Pooling(accounts=frozenset(directory.accounts))
+    system = (directory.system_account,) if directory.system_account is not None else ()
+    pinned = dict.fromkeys(name for name in (*cluster.accounts, *system) if name in directory.accounts)
+    return Pooling(size=cluster.pool_size, pinned=tuple(pinned), accounts=frozenset(directory.accounts))
+
+
+def name_accounts(engine: Forwarding, pooling: Pooling, directory: Directory, numbers: AccountNumbers) -> None:
+    """Makes accounts known to other servers by their names."""
+    for name, account in directory.accounts.items():
+        engine.name_account(numbers.number(name), name, system=account.is_system, slot=pooling.slot_of(name))
+
+
 class EngineCarrier:
     """Routes that are up belong to the engine."""
 
-    __slots__ = ("_engine", "_headers", "_payload_max", "_ping_interval_ns")
+    __slots__ = ("_engine", "_headers", "_numbers", "_payload_max", "_ping_interval_ns")
 
-    def __init__(self, engine: Forwarding, options: Options) -> None:
+    def __init__(self, engine: Forwarding, numbers: AccountNumbers, options: Options) -> None:
         self._engine = engine
+        self._numbers = numbers
         self._headers = not options.no_header_support
         self._payload_max = max(options.max_payload_bytes, ROUTE_PAYLOAD_BYTES)
         self._ping_interval_ns = min(options.ping_interval_ns, ROUTE_PING_INTERVAL_NS)
@@ -63,11 +82,14 @@ class EngineCarrier:
         """A number for a route."""
         return self._engine.next_cid()
 
-    def carry(self, fd: int, *, cid: int, received: bytes, headers: bool) -> None:
+    def carry(self, fd: int, place: Place | None, *, cid: int, received: bytes, headers: bool) -> None:
         """Gives the socket of a route away; `received` was read from it already."""
+        account = place.account if place is not None else ""
         handover = Handover(
             cid=cid,
-            account=0,
+            account=self._numbers.number(account) if account else 0,
+            one_account=bool(account),
+            pool_slot=place.slot if place is not None else None,
             permit=None,
             verbose=False,
             pedantic=False,

@@ -19,7 +19,7 @@ from services.router.departures import update_info
 from services.router.doors_loop import Doors
 from services.router.events_loop import EventSink, events_loop, take_waiting
 from services.router.farewell_loop import Farewell
-from services.router.foundation import Foundation, memory_bytes, name_accounts
+from services.router.foundation import Foundation, memory_bytes
 from services.router.inspection_loop import Inspection
 from services.router.own_traffic import OwnTraffic
 from services.router.reception import Reception
@@ -154,14 +154,13 @@ class Serving:
             self.log.error(f"Failed to apply the new configuration: {error}")
             return
         self.options = options
-        if self.cluster is not None:
-            name_accounts(self.engine, rules.directory, self.numbers)
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
         self.own.follow(options.log)
         self.engine.configure(engine_limits(options, memory_bytes=memory_bytes()))
         Reloader(
             engine=self.engine, desk=self.desk, numbers=self.numbers, pick=random.sample, log=self.log
         ).apply(rules)  # fmt: skip
+        self._follow_cluster()
         self.doors.change(porters)
         self.inspection.follow(options, loaded_ns=loaded_ns)
 
@@ -170,7 +169,7 @@ class Serving:
         options = clustered(self.options)
         if options is None:
             return
-        from services.router.cluster import EngineCarrier, member
+        from services.router.cluster import EngineCarrier, member, pooling
         from services.shared.member.routes.mesh import Mesh
         from services.shared.member.routes.mesh_loop import MeshLoops, Reporting
 
@@ -179,7 +178,8 @@ class Serving:
             connect=self.options.connect_error_reports, reconnect=self.options.reconnect_error_reports
         )  # fmt: skip
         self.cluster = self.sink.routes = MeshLoops(
-            Mesh(myself), options, carrier=EngineCarrier(self.engine, self.options), reporting=reporting,
+            Mesh(myself, pooling(options, self.desk.rules.directory)), options,
+            carrier=EngineCarrier(self.engine, self.numbers, self.options), reporting=reporting,
             on_change=self._cluster_changed, log=self.log,
         )  # fmt: skip
         mesh = self.cluster.mesh
@@ -188,6 +188,20 @@ class Serving:
             self.log.info(f"Cluster name is {mesh.name}")
         door = socket.socket(fileno=os.dup(self.plan.sockets[CLUSTER_LISTENER]))
         nursery.start_soon(self.cluster.run, door, name="routes")
+
+    def _follow_cluster(self) -> None:
+        """Tells other servers what a reload changed in what they know of this one."""
+        options = clustered(self.options)
+        if self.cluster is None or options is None:
+            return
+        from services.router.cluster import member, name_accounts, pooling
+
+        directory = self.desk.rules.directory
+        pools = pooling(options, directory)
+        name_accounts(self.engine, pools, directory, self.numbers)
+        self.cluster.follow(
+            member(self.options, options, identity=self.plan.identity, ports=self.plan.ports), pools
+        )  # fmt: skip
 
     def _cluster_changed(self, face: Face) -> None:
         """Tells clients what changed in the cluster, those who come and those who are there."""

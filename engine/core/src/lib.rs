@@ -35,6 +35,7 @@ mod subscribe;
 mod timers;
 mod trace;
 pub mod trace_headers;
+mod unclaimed;
 #[cfg(test)]
 mod vectors;
 pub mod view;

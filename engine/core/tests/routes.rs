@@ -21,7 +21,7 @@ impl Server {
     fn new(seed: u64) -> Self {
         let mut engine = Engine::new(Settings { routes: true, ..Settings::default() }, seed);
         engine.install_account(0, None);
-        engine.name_account(0, b"A", false);
+        engine.name_account(0, b"A", false, Some(0));
         let clients = (1..=CLIENTS as u64).map(|cid| engine.open(admission(cid, Kind::Client), 1)).collect();
         Self { engine, clients, route: u32::MAX }
     }

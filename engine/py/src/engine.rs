@@ -3,7 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use natsfleet_core::conn::{Admission, Kind, OpenRule, Wishes};
+use natsfleet_core::conn::{Admission, Carried, Kind, OpenRule, Wishes};
 use natsfleet_core::engine::Settings;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::ws::WsOptions;
@@ -106,6 +106,8 @@ pub(crate) struct Decided {
     client_info: Option<ClientInfo>,
     system: bool,
     kind: KindName,
+    pool_slot: Option<u32>,
+    one_account: bool,
     connect_within_ns: Option<u64>,
     silent_ok: bool,
     open_rule: Option<OpenRuleParts>,
@@ -150,6 +152,11 @@ impl From<Decided> for Admission {
             client_info: client_info(d.client_info),
             system: d.system,
             kind: d.kind.0,
+            carried: match (d.one_account, d.pool_slot) {
+                (true, _) => Carried::Own,
+                (false, Some(slot)) => Carried::Slot(slot),
+                (false, None) => Carried::All,
+            },
             connect_within_ns: d.connect_within_ns,
             silent_ok: d.silent_ok,
             open_rule: d.open_rule.map(|rule| Arc::new(rule.into())),
@@ -203,9 +210,12 @@ impl Engine {
         self.forwarder.tell(move |run| run.engine().install_account(number, mappings));
     }
 
-    /// Gives an account the name by which other servers know it.
-    fn name_account(&self, number: u32, name: Vec<u8>, system: bool) {
-        self.forwarder.tell(move |run| run.engine().name_account(number, &name, system));
+    /// Gives an account the name by which other servers know it, and its place in the pool of connections to them.
+    #[pyo3(signature = (number, name, system, slot))]
+    fn name_account(&self, number: u32, name: Vec<u8>, system: bool, slot: Option<u32>) {
+        self.forwarder.tell(move |run| {
+            run.engine().name_account(number, &name, system, slot);
+        });
     }
 
     /// Sends a protocol line to another server.

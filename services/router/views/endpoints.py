@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from services.router.views import healthz, standalone, varz
 from services.router.views.account_endpoints import AccountEndpoints
@@ -17,6 +17,9 @@ from services.shared.member.system_services import Asker, Endpoint, Request, Sys
 from services.shared.records.record import record
 from services.shared.runtime.role_plan import RolePlan
 from services.shared.runtime.usage import ProcessUsage, core_count, usable_cores
+
+if TYPE_CHECKING:
+    from services.shared.member.routes.mesh import Peer
 
 HTTP_REQUESTS: Final = "http_requests"
 """An option that only the monitor of this node may use: its counters, to be shown with the rest."""
@@ -100,14 +103,25 @@ class RouterEndpoints:
     def _varz(self, request: Request) -> dict[str, Any]:
         if request.asker.is_trusted:
             self._http_requests |= request.options.get(HTTP_REQUESTS, {})
+        peers = self._sources.peers()
         return varz.varz(
             self._standing, self._machine(), now_ns=self._sources.wall_ns(), totals=self._sources.totals(),
-            http_requests=self._http_requests, routes=len(self._sources.peers()),
+            http_requests=self._http_requests, routes=len(peers), remotes=_servers(peers),
         )  # fmt: skip
 
     def _statsz(self, request: Request) -> dict[str, Any]:
         active = sum(view.connections > 0 for _, view in self._sources.accounts())
-        return varz.statsz(self._standing, self._machine(), totals=self._sources.totals(), active_accounts=active)
+        peers = self._sources.peers()
+        return varz.statsz(
+            self._standing, self._machine(), totals=self._sources.totals(), active_accounts=active,
+            routes=self._route_statistics(peers) if peers else (), remotes=_servers(peers),
+        )  # fmt: skip
+
+    def _route_statistics(self, peers: Sequence[Peer]) -> list[dict[str, Any]]:
+        # Only routers with routes need it.
+        from services.router.views import routez
+
+        return routez.statistics(routez.joined(peers, self._sources.engine.routes()))
 
     def _routez(self, request: Request) -> dict[str, Any]:
         sources = self._sources
@@ -127,3 +141,8 @@ class RouterEndpoints:
             return view(server_id=self._sources.server_id, now_ns=self._sources.wall_ns())
 
         return answer
+
+
+def _servers(peers: Sequence[Peer]) -> int:
+    """How many servers are behind these connections."""
+    return len({peer.info.server_id for peer in peers})

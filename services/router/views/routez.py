@@ -25,8 +25,22 @@ def routez(
     }
 
 
+def statistics(rows: Iterable[tuple[Peer, ConnectionView]]) -> list[dict[str, Any]]:
+    """All routes as servers tell each other of them (reference: operations 8.4)."""
+    return [
+        {
+            "rid": peer.cid,
+            "name": peer.info.server_name or peer.info.server_id,
+            "sent": {"msgs": view.traffic.out_msgs, "bytes": view.traffic.out_bytes},
+            "received": {"msgs": view.traffic.in_msgs, "bytes": view.traffic.in_bytes},
+            "pending": view.pending_bytes,
+        }
+        for peer, view in rows
+    ]
+
+
 def joined(peers: Sequence[Peer], views: Iterable[ConnectionView]) -> list[tuple[Peer, ConnectionView]]:
-    """Each peer with what the engine says of its connection."""
+    """Each connection with what the engine says of it."""
     by_cid = {view.cid: view for view in views}
     return [(peer, by_cid[peer.cid]) for peer in peers if peer.cid in by_cid]
 
@@ -46,7 +60,7 @@ def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
     }
     if view.rtt_ns:
         row["rtt"] = duration_text(view.rtt_ns)
-    return row | {
+    row |= {
         "uptime": uptime_text(clock.wall_ns - start),
         "idle": uptime_text(clock.wall_ns - last),
         "pending_size": view.pending_bytes,
@@ -56,3 +70,4 @@ def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
         "out_bytes": view.traffic.out_bytes,
         "subscriptions": view.subscriptions,
     }
+    return row | {"account": peer.place.account} if peer.place.account else row

@@ -198,6 +198,8 @@ class ClusterOptions:
     """The `cluster` block. `port` 0 means that there is no cluster; `auth_timeout_ns` of None is the default.
 
     `hidden`: the node made it for its own routers; neither clients nor views are told of it.
+    `pool_size` is how many connections there are to each other server, beside one for each of the `accounts`; negative is a
+    single one for everything.
     """
 
     name: str = ""
@@ -210,6 +212,8 @@ class ClusterOptions:
     auth_timeout_ns: int | None = None
     routes: tuple[str, ...] = field(default=(), repr=False)
     connect_retries: int = 0
+    pool_size: int = 3
+    accounts: tuple[str, ...] = ()
     hidden: bool = False
 
 

@@ -26,6 +26,9 @@ from services.shared.config.route_urls import parse_route_url, shown_route_url
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
 from services.shared.identity.passwords import is_bcrypt
 
+POOL_SIZE_MAX: Final = 64
+"""Connections to one other server. More would not help anybody, and each costs both sides."""
+
 _HASHED: Final = "servers of a cluster compare plain passwords"
 _NOT_FOR_ROUTES: Final = (
     ("users", "allow multiple users"),
@@ -45,8 +48,6 @@ def cluster(entry: Entry) -> ClusterOptions:
 def _unknown(entry: Entry) -> None:
     name, data = entry.key.lower(), entry.value.data
     # What asks for nothing that is not there may be said.
-    if name == "pool_size" and data == -1:
-        return
     if name == "compression" and (data is False or (isinstance(data, str) and data.lower() in _NO_COMPRESSION)):
         return
     refuse_unsupported("cluster", entry)
@@ -111,6 +112,22 @@ def _retries(entry: Entry) -> int:
     return max(0, integer(entry))
 
 
+def _pool_size(entry: Entry) -> int:
+    """0 is the default; negative is no pool."""
+    size = integer(entry) or ClusterOptions().pool_size
+    if size > POOL_SIZE_MAX:
+        raise entry.problem(f"pool_size of {size} is too large: at most {POOL_SIZE_MAX} connections")
+    return max(size, -1)
+
+
+def _accounts(entry: Entry) -> tuple[str, ...]:
+    if isinstance(entry.value.data, str):
+        return (entry.value.data,)
+    if not isinstance(entry.value.data, list):
+        raise entry.problem(f"error parsing accounts: unsupported type {go_type(entry.value.data)}")
+    return tuple(string_of(element) for element in entry.value.data)
+
+
 _RULES: Final = table(
     ("name", "name", _name),
     ("listen", "*", _listen),
@@ -121,6 +138,8 @@ _RULES: Final = table(
     ("authorization authentication", "*", _authorization),
     ("routes", "routes", _routes),
     ("connect_retries", "connect_retries", _retries),
+    ("pool_size", "pool_size", _pool_size),
+    ("accounts", "accounts", _accounts),
 )
 _AUTHORIZATION_RULES: Final = table(
     ("user username", "user", string),

@@ -21,7 +21,6 @@ class Unsupported(NamedTuple):
 
 _JWT: Final = "accounts come from the configuration file, not from JWTs"
 _WINDOWS: Final = "the Windows certificate store is not used"
-_ONE_ROUTE: Final = "two servers share one connection, for all accounts"
 _OCSP: Final = "certificates are used without OCSP"
 
 _TOP_LEVEL: Final = (
@@ -54,7 +53,6 @@ _IMPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
 _CLUSTER: Final = (
     ("tls", Unsupported("routes are not encrypted")),
-    ("pool_size accounts", Unsupported(_ONE_ROUTE)),
     ("compression", Unsupported("routes are not compressed")),
     ("permissions", Unsupported("servers of a cluster tell each other of all interest")),
     ("connect_backoff", Unsupported("routes are dialled again every second", may_be_off=True)),

@@ -33,6 +33,7 @@ def validate_options(options: Options) -> None:
         _check_websocket(options.websocket, options)
     if options.cluster is not None:
         _check_cluster(options.cluster)
+        _check_pinned_accounts(options.cluster, "" if options.no_system_account else options.system_account or "$SYS")
     _check_ports(options)
     _check_advertised("Error setting server INFO with ClientAdvertise value of %s, err=", options.client_advertise)
     _check_monitoring(options)
@@ -108,6 +109,21 @@ def _check_cluster(cluster: ClusterOptions) -> None:
     if cluster.routes and not cluster.port:
         raise ValidationError("solicited routes require cluster capabilities, e.g. --cluster")
     _check_advertised("Error setting cluster address with ClusterAdvertise value of %s, err=", cluster.advertise)
+
+
+def _check_pinned_accounts(cluster: ClusterOptions, system_account: str) -> None:
+    """Accounts with a connection of their own; the system account is one by itself."""
+    if not cluster.accounts:
+        return
+    if cluster.pool_size < 0:
+        raise ValidationError("pool_size cannot be negative if pinned accounts are specified")
+    pinned = cluster.accounts
+    if system_account and system_account not in pinned:
+        pinned = (*pinned, system_account)
+    for name in pinned:
+        if pinned.count(name) > 1:
+            shown = " ".join(map(quote, pinned))
+            raise ValidationError(f"found duplicate account name {quote(name)} in pinned accounts list [{shown}]")
 
 
 def _check_origin(origin: str) -> None:

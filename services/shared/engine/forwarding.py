@@ -54,7 +54,8 @@ class Handover:
     that time (0: without limit); with `silent_ok` another first frame becomes a `connect` event with empty arguments.
     `client_info` is what services of other accounts may know (`services/router/client_info.py`), None where none may.
     `kind` is what the other end is (`Kind` in `engine/core/src/conn.rs`): a `client`; a `link` is another process of this
-    node, which is neither counted nor shown; a `route` another server of the cluster, whose handshake is over.
+    node, which is neither counted nor shown; a `route` another server of the cluster, whose handshake is over. That is told
+    of all accounts, with `pool_slot` of those with this slot, with `one_account` of its own account only.
     """
 
     cid: int
@@ -76,6 +77,8 @@ class Handover:
     silent_ok: bool = False
     open_rule: OpenRule | None = None
     kind: ConnectionKind = "client"
+    pool_slot: int | None = None
+    one_account: bool = False
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""
@@ -378,9 +381,12 @@ class Forwarding(EngineControl):
             )
         self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
 
-    def name_account(self, number: int, name: str, *, system: bool) -> None:
-        """Tells by which name other servers know an account, and whether they hear what we ourselves want in it."""
-        self._engine.name_account(number, name.encode(), system)
+    def name_account(self, number: int, name: str, *, system: bool, slot: int | None) -> None:
+        """Tells by which name other servers know an account, and whether they hear what we ourselves want in it.
+
+        `slot` is its place in the pool of connections to each of them, None when it has one of its own.
+        """
+        self._engine.name_account(number, name.encode(), system, slot)
 
     def tell_peer(self, cid: int, line: bytes) -> None:
         """Sends a protocol line to another server."""

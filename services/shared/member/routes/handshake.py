@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from services.shared.member.routes.mesh import Mesh, Rejection
+from services.shared.member.routes.mesh import Mesh
+from services.shared.member.routes.pool import Place, Rejection
 from services.shared.member.routes.route_info import (
     LINE_BYTES_MAX,
     MalformedLineError,
@@ -38,9 +39,10 @@ class Credentials:
 
 @record
 class Joined:
-    """The route is up. `rest` was received already and belongs to whoever carries the route."""
+    """The route is up, in its place. `rest` was received already and belongs to whoever carries the route."""
 
     info: RouteInfo
+    place: Place
     headers: bool
     rest: bytes
 
@@ -83,12 +85,20 @@ class _Lines:
 
 
 class DialledHandshake:
-    """We are the one who dialled. `output` is what is to be sent; whoever sends it empties it."""
+    """We are the one who dialled. `output` is what is to be sent; whoever sends it empties it.
 
-    __slots__ = ("_credentials", "_gossip_mode", "_info", "_lines", "_mesh", "output")
+    `wanted` is the server that we want to be there and the place of this connection, None for the first to whoever is there.
+    Whoever drives the handshake releases its place when it is over.
+    """
 
-    def __init__(self, mesh: Mesh, *, credentials: Credentials, gossip_mode: int) -> None:
+    __slots__ = ("_credentials", "_gossip_mode", "_info", "_lines", "_mesh", "_place", "_wanted", "output")
+
+    def __init__(
+        self, mesh: Mesh, *, credentials: Credentials, gossip_mode: int, wanted: tuple[str, Place] | None = None
+    ) -> None:
         self._mesh = mesh
+        self._wanted = wanted
+        self._place: Place | None = None
         self._credentials = credentials
         self._gossip_mode = gossip_mode
         self._lines = _Lines()
@@ -99,6 +109,11 @@ class DialledHandshake:
     def info(self) -> RouteInfo | None:
         """Who the other side is, once it said so and was not refused."""
         return self._info
+
+    def release(self) -> None:
+        """It is over, one way or the other."""
+        if self._info is not None and self._place is not None:
+            self._mesh.release(self._info.server_id, self._place)
 
     def receive(self, data: bytes) -> Outcome | None:
         """Takes input; returns the outcome once there is one."""
@@ -135,11 +150,15 @@ class DialledHandshake:
             rejection = self._mesh.agree(info.cluster, dynamic=info.cluster_dynamic, solicited=True)
         if rejection is not None:
             return Failed(rejection=rejection, text=rejection.text or rejection.reason.text)
-        self._info = info
-        self._mesh.dialling(info.server_id)
+        if self._wanted is not None and info.server_id != self._wanted[0]:
+            return _refused(CloseReason.DUPLICATE_ROUTE, f"another server is there now: {info.server_id[:64]}")
+        place = self._mesh.claim(info, wanted=self._wanted[1] if self._wanted is not None else None)
+        if isinstance(place, Rejection):
+            return Failed(rejection=place, text=place.reason.text)
+        self._info, self._place = info, place
         given = self._credentials
         connect = self._mesh.connect(user=given.user, password=given.password)
-        self.output += connect + self._mesh.info(gossip_mode=self._gossip_mode) + b"PING\r\n"
+        self.output += connect + self._mesh.info(gossip_mode=self._gossip_mode, place=place) + b"PING\r\n"
         return None
 
     def _taken_in(self, verb: bytes, rest: bytes) -> Outcome:
@@ -148,12 +167,12 @@ class DialledHandshake:
         return self._joined(rest)
 
     def _joined(self, rest: bytes) -> Outcome:
-        assert self._info is not None, "the peer said who it is"
+        assert self._info is not None and self._place is not None, "the peer said who it is"
         # Meanwhile it may have come to us by itself.
-        rejection = self._mesh.judge(self._info, solicited=True)
+        rejection = self._mesh.duplicate(self._info, self._place)
         if rejection is not None:
             return Failed(rejection=rejection, text=rejection.reason.text)
-        return Joined(info=self._info, headers=self._info.headers, rest=rest)
+        return Joined(info=self._info, place=self._place, headers=self._info.headers, rest=rest)
 
 
 class AcceptedHandshake:
@@ -235,7 +254,8 @@ class AcceptedHandshake:
             rejection = self._mesh.agree(info.cluster, dynamic=info.cluster_dynamic, solicited=False)
         if rejection is not None:
             return Failed(rejection=rejection, text=rejection.text or rejection.reason.text)
-        return Joined(info=info, headers=info.headers and connect.headers, rest=self._lines.received)
+        place = self._mesh.asked_place(info)
+        return Joined(info=info, place=place, headers=info.headers and connect.headers, rest=self._lines.received)
 
 
 def _too_long() -> Failed:

@@ -17,16 +17,16 @@ from services.shared.config.route_urls import RouteUrl, parse_route_url
 from services.shared.member.cluster_face import Face
 from services.shared.member.routes.carrier import Carrier
 from services.shared.member.routes.handshake import AcceptedHandshake, Credentials, DialledHandshake, Failed, Joined
-from services.shared.member.routes.mesh import Action, Dial, Drop, Mesh, Peer, Rejection, Tell
-from services.shared.member.routes.route_info import GOSSIP_DEFAULT, MalformedLineError, parse_info
+from services.shared.member.routes.mesh import Action, Dial, Drop, Member, Mesh, Peer, Tell
+from services.shared.member.routes.pool import Place, Pooling, Rejection
+from services.shared.member.routes.route_info import GOSSIP_DEFAULT, MalformedLineError, RouteInfo, parse_info
+from services.shared.member.routes.upkeep_loop import JITTER_S, RETRY_S, Upkeep
 from services.shared.records.record import record
 from services.shared.telemetry.log import Logger
 from services.shared.wire import errors
 from services.shared.wire.close_reasons import CloseReason
 
 DIAL_S: Final = 1.0
-RETRY_S: Final = 1.0
-JITTER_S: Final = 0.1
 HANDSHAKE_S: Final = 2.0
 FAREWELL_S: Final = 0.2
 """How long a refused peer may take to read why (reference for the others: wire protocol 2.13)."""
@@ -86,7 +86,7 @@ class MeshLoops:
         self._on_change = on_change
         self._log = log
         self._face = mesh.face
-        self._gone: dict[str, trio.Event] = {}
+        self._upkeep = Upkeep(mesh)
         self._learning: set[str] = set()
         self._probed: set[int] = set()
         self._handshakes = 0
@@ -141,9 +141,7 @@ class MeshLoops:
         if detail:
             self._log.error(f"{prefix} - {detail}")
         self._log.info(f"{prefix} - Router connection closed: {reason.text} - Remote: {_name(peer)}")
-        gone = self._gone.pop(peer.info.server_id, None)
-        if gone is not None:
-            gone.set()
+        self._upkeep.changed()
         self._changed()
         return True
 
@@ -155,6 +153,10 @@ class MeshLoops:
     def retire(self) -> None:
         """Lame duck mode: tells the other servers."""
         self._carry_out(self.mesh.retire())
+
+    def follow(self, member: Member, pooling: Pooling) -> None:
+        """A reload changed what this server is."""
+        self._carry_out(self.mesh.follow(member, pooling))
 
     # Connections on their way.
 
@@ -171,10 +173,11 @@ class MeshLoops:
                     outcome = await _shake_hands(stream, handshake)
                 match outcome:
                     case Joined():
+                        await self._let_own_dial_end(outcome.info.server_id, outcome.place)
                         self._join(stream, outcome, ip=ip, port=port)
                     case Failed():
                         if outcome.rejection.duplicate_of:
-                            self._nursery.start_soon(self._probe, outcome.rejection.duplicate_of)
+                            self._nursery.start_soon(self._probe, outcome.rejection)
                         await self._refuse(stream, outcome, f"{ip}:{port}")
                     case str():
                         self._log.debug(f"{ip}:{port} - a route was lost while it came up: {outcome}")
@@ -183,9 +186,15 @@ class MeshLoops:
         finally:
             self._handshakes -= 1
 
-    async def _probe(self, server_id: str) -> None:
+    async def _let_own_dial_end(self, server_id: str, place: Place) -> None:
+        """Of two that dial each other at once one has to wait."""
+        with trio.move_on_after(HANDSHAKE_S):
+            while self.mesh.has_to_wait(server_id, place):
+                await self._upkeep.wait()
+
+    async def _probe(self, rejection: Rejection) -> None:
         """A server that is connected comes again: perhaps its first connection is dead, and only we do not know yet."""
-        peer = next((peer for peer in self.mesh.peers if peer.info.server_id == server_id), None)
+        peer = self.mesh.at(rejection.duplicate_of, rejection.place)
         if peer is None or peer.cid in self._probed:
             return
         self._probed.add(peer.cid)
@@ -215,7 +224,7 @@ class MeshLoops:
             server_id = _reached(outcome)
             if server_id:
                 attempt, connected = 0, True
-                await self._gone_from(server_id)
+                await self._complete(server_id, way, ours=isinstance(outcome, Joined))
             else:
                 self._report(outcome, attempt, connected=connected)
             await trio.sleep(RETRY_S + random.uniform(0, JITTER_S))
@@ -248,15 +257,30 @@ class MeshLoops:
                 server_id = _reached(outcome)
                 if server_id:
                     attempt, connected = 0, True
-                    await self._gone_from(server_id)
+                    await self._complete(server_id, way, ours=True)
                 else:
                     self._report(outcome, attempt, connected=connected)
                 await trio.sleep(random.uniform(0, JITTER_S) + (0 if server_id else RETRY_S))
         finally:
             self._learning.discard(url.address)
 
-    async def _dial(self, way: _Way) -> _Dialled:
-        handshake = DialledHandshake(self.mesh, credentials=way.credentials, gossip_mode=way.gossip_mode)
+    async def _complete(self, server_id: str, way: _Way, *, ours: bool) -> None:
+        """Keeps the connections to a server complete until it is gone."""
+
+        async def dial(server_id: str, place: Place) -> bool:
+            outcome = await self._dial(way, (server_id, place))
+            if not isinstance(outcome, Joined):
+                name = f'account "{place.account}"' if place.account else f"slot {place.slot}"
+                self._log.debug(f"no connection to {way.url.address} for {name}: {_text(outcome)}")
+            return isinstance(outcome, Joined)
+
+        self.mesh.solicit(server_id, explicit=way.explicit)
+        await self._upkeep.keep(server_id, dial, delay_s=RETRY_S if way.explicit else 0, ours=ours)
+
+    async def _dial(self, way: _Way, wanted: tuple[str, Place] | None = None) -> _Dialled:
+        handshake = DialledHandshake(
+            self.mesh, credentials=way.credentials, gossip_mode=way.gossip_mode, wanted=wanted
+        )  # fmt: skip
         outcome: _Dialled = "i/o timeout"
         try:
             with trio.move_on_after(DIAL_S):
@@ -277,32 +301,33 @@ class MeshLoops:
         except OSError as error:
             return _os_text(error)
         finally:
-            if handshake.info is not None:
-                self.mesh.dialled(handshake.info.server_id)
+            handshake.release()
+            self._upkeep.changed()
         if isinstance(outcome, str) and handshake.info is not None and self.mesh.knows(handshake.info.server_id):
             # It hung up because it had dialled us meanwhile.
-            return _duplicate(handshake.info.server_id)
+            return _duplicate(handshake.info)
         return outcome
 
     def _join(
         self, stream: trio.socket.SocketType, joined: Joined, *, ip: str, port: int, way: _Way | None = None
     ) -> _Dialled:
-        if self.mesh.knows(joined.info.server_id):
+        if self.mesh.duplicate(joined.info, joined.place) is not None:
             # It came by another connection while this one was being answered.
-            return _duplicate(joined.info.server_id)
+            return _duplicate(joined.info)
         cid = self._carrier.next_cid()
         peer = Peer(
             cid=cid, info=joined.info, ip=ip, port=port, solicited=way is not None,
-            explicit=way is not None and way.explicit,
+            explicit=way is not None and way.explicit, place=joined.place,
         )  # fmt: skip
         actions = self.mesh.join(peer, dial_mode=way.gossip_mode if way is not None else GOSSIP_DEFAULT)
-        self._gone[joined.info.server_id] = trio.Event()
         self._log.info(f"{_prefix(peer)} - Route connection created")
         self._log.debug(f'{_prefix(peer)} - Registering remote route "{joined.info.server_id}"')
         # Clients first: once the peer hears from us, whoever comes is told of it.
         self._changed()
-        self._carrier.carry(stream.detach(), cid=cid, received=joined.rest, headers=joined.headers)
+        place = self.mesh.carried(joined.info, joined.place)
+        self._carrier.carry(stream.detach(), place, cid=cid, received=joined.rest, headers=joined.headers)
         self._carry_out(actions)
+        self._upkeep.changed()
         return joined
 
     async def _refuse(self, stream: trio.socket.SocketType, failed: Failed, address: str) -> None:
@@ -321,18 +346,12 @@ class MeshLoops:
         except OSError:
             pass  # it is gone already
 
-    async def _gone_from(self, server_id: str) -> None:
-        gone = self._gone.get(server_id)
-        if gone is not None:
-            await gone.wait()
-
     def _report(self, outcome: _Dialled, attempt: int, *, connected: bool) -> None:
         """A failure to connect; those that are not to be reported go to the debug log."""
-        text = outcome if isinstance(outcome, str) else outcome.text if isinstance(outcome, Failed) else ""
         again = "re-" if connected else ""
         due = self._reporting.is_due(attempt, connected_before=connected)
         write = self._log.error if due else self._log.debug
-        write(f"Error trying to {again}connect to route (attempt {attempt}): {text}")
+        write(f"Error trying to {again}connect to route (attempt {attempt}): {_text(outcome)}")
 
     def _carry_out(self, actions: list[Action]) -> None:
         for action in actions:
@@ -355,9 +374,14 @@ class MeshLoops:
             self._on_change(face)
 
 
-def _duplicate(server_id: str) -> Failed:
+def _duplicate(info: RouteInfo) -> Failed:
     reason = CloseReason.DUPLICATE_ROUTE
-    return Failed(rejection=Rejection(reason=reason, duplicate_of=server_id), text=reason.text)
+    return Failed(rejection=Rejection(reason=reason, duplicate_of=info.server_id), text=reason.text)
+
+
+def _text(outcome: _Dialled) -> str:
+    """Why there is no connection."""
+    return outcome if isinstance(outcome, str) else outcome.text if isinstance(outcome, Failed) else ""
 
 
 def _reached(outcome: _Dialled) -> str:

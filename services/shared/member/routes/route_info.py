@@ -1,7 +1,6 @@
 """INFO and CONNECT between servers of a cluster, as bytes and back (reference: wire protocol 2.2, 2.3). Pure.
 
-What we do not announce we do not have: several connections to one server, compression, lines on behalf of leaf nodes.
-A peer that has them falls back to one plain connection for all accounts (reference: 2.16).
+What we do not announce we do not have: compression, lines on behalf of leaf nodes. A peer does without (reference: 2.16).
 """
 
 from __future__ import annotations
