@@ -16,10 +16,11 @@ CHUNK_BYTES = 65_536
 
 
 class RoutePeer:
-    """One connection to a route port; `info` is what the server greeted with."""
+    """One connection to a route port, or from a server; `info` is what the server said of itself first."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
+        self.answers_pings = True
         self._received = b""
         self.info: dict[str, Any] = {}
 
@@ -32,14 +33,24 @@ class RoutePeer:
 
     async def join(self, server_id: str, *, cluster: str = "C", **members: Any) -> None:
         """Introduces itself the short way (reference: wire protocol 2.16) and waits until it was taken in."""
+        await self.introduce(server_id, cluster=cluster, **members)
+        assert await self.is_taken_in(), "the server closed the connection"
+
+    async def introduce(self, server_id: str, *, cluster: str = "C", **members: Any) -> None:
+        """Introduces itself and does not wait for anything."""
         connect = json.dumps({"name": server_id, "cluster": cluster, "headers": True})
         info = json.dumps({"server_id": server_id, "cluster": cluster, "headers": True} | members)
-        await self.send(f"CONNECT {connect}\r\nINFO {info}\r\nPING\r\n".encode())
-        while await self.line() != b"PONG":
+        await self.send(f"CONNECT {connect}\r\nINFO {info}\r\n".encode())
+
+    async def is_taken_in(self) -> bool:
+        """Whether the server answers, instead of closing the connection."""
+        await self.send(b"PING\r\n")
+        while (line := await self.line()) not in (b"PONG", b""):
             pass
+        return line == b"PONG"
 
     async def line(self) -> bytes:
-        """The next line without its end, b"" at the end of the connection. PINGs are answered and not returned."""
+        """The next line without its end, b"" at the end of the connection. PINGs are not returned, but answered as wanted."""
         while True:
             with trio.fail_after(EXPECT_S):
                 while b"\n" not in self._received:
@@ -49,7 +60,8 @@ class RoutePeer:
             line = line.removesuffix(b"\r")
             if line.upper() != b"PING":
                 return line
-            await self.send(b"PONG\r\n")
+            if self.answers_pings:
+                await self.send(b"PONG\r\n")
 
     async def message(self) -> tuple[bytes, bytes]:
         """The next message: its line and its payload. What comes before it is skipped."""
@@ -85,6 +97,10 @@ class RoutePeer:
             lines.append(line)
         return lines
 
+    async def close(self) -> None:
+        """Ends the connection."""
+        await self._stream.aclose()
+
     async def _receive(self) -> bool:
         try:
             data = await self._stream.receive_some(CHUNK_BYTES)
@@ -103,3 +119,66 @@ async def route_peer(server: Server) -> AsyncIterator[RoutePeer]:
         assert greeting.startswith(b"INFO "), greeting
         peer.info = json.loads(greeting[5:])
         yield peer
+
+
+class RouteDoor:
+    """The route port of a server that is played by a test: `members` stand in its INFO."""
+
+    def __init__(self, listener: trio.SocketListener, members: dict[str, Any]) -> None:
+        self._listener = listener
+        self._members = members
+        self._open: list[RoutePeer] = []
+
+    @property
+    def port(self) -> int:
+        """Where servers reach it."""
+        port: int = self._listener.socket.getsockname()[1]
+        return port
+
+    async def next(self, *, answers_pings: bool = True, within_s: float = EXPECT_S) -> RoutePeer:
+        """The next connection of a server, which has introduced itself. It is taken in, unless PINGs are not answered."""
+        peer = await self.accept(within_s=within_s)
+        peer.answers_pings = answers_pings
+        while not (line := await peer.line()).startswith(b"INFO "):
+            assert line.startswith(b"CONNECT "), line
+        peer.info = json.loads(line[5:])
+        if answers_pings:
+            # Nobody may be reading when the PING comes, or the server sends none for a while.
+            await peer.send(b"PONG\r\n")
+        return peer
+
+    async def accept(self, *, within_s: float = EXPECT_S) -> RoutePeer:
+        """The next connection of a server, which has been sent INFO."""
+        with trio.fail_after(within_s):
+            peer = RoutePeer(await self._listener.accept())
+        self._open.append(peer)
+        await peer.send(f"INFO {json.dumps(self._members)}\r\n".encode())
+        return peer
+
+    async def all_within(self, seconds: float, *, answers_pings: bool = True) -> list[RoutePeer]:
+        """All connections that servers open within this time."""
+        peers: list[RoutePeer] = []
+        with trio.move_on_after(seconds):
+            while True:
+                peers.append(await self.next(answers_pings=answers_pings))
+        return peers
+
+    async def close(self) -> None:
+        """Ends all of its connections."""
+        for peer in self._open:
+            await peer.close()
+        await self._listener.aclose()
+
+
+@asynccontextmanager
+async def route_door(server_id: str, *, cluster: str = "C", **members: Any) -> AsyncIterator[RouteDoor]:
+    """A port that servers can dial."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    about = {"server_id": server_id, "cluster": cluster, "headers": True, "host": "127.0.0.1"}
+    about["port"] = listener.socket.getsockname()[1]
+    door = RouteDoor(listener, about | members)
+    try:
+        yield door
+    finally:
+        with trio.CancelScope(shield=True):
+            await door.close()
