@@ -97,6 +97,14 @@ def test_sound_options_pass(text: str) -> None:
             "http: 1, https: 2",
             "Can't start monitoring: can't specify both HTTP (1) and HTTPs (2) ports",
         ),
+        (
+            "cluster: {port: 1, pool_size: -1, accounts: [X]}",
+            "pool_size cannot be negative if pinned accounts are specified",
+        ),
+        (
+            'cluster: {port: 1, accounts: ["X", "X"]}',
+            'found duplicate account name "X" in pinned accounts list ["X" "X" "$SYS"]',
+        ),
         ("https: 2", "Can't start monitoring: TLS cert and key required for HTTPS"),
         ("port: 65536", "port wants a number from 0 to 65535, or -1 for a free one, got 65536"),
         ("http: -2", "http_port wants a number from 0 to 65535, or -1 for a free one, got -2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.shared.member.routes.mesh import Member, Mesh, Peer
+from services.shared.member.routes.pool import FIRST, Place, Pooling
 from services.shared.member.routes.route_info import RouteInfo, parse_info
 
 
@@ -32,7 +33,12 @@ def info_of(mesh: Mesh) -> RouteInfo:
     return parse_info(mesh.info().removeprefix(b"INFO "))
 
 
-def peer(server_id: str, *, cid: int, solicited: bool = False, explicit: bool = False) -> Peer:
+def peer(
+    server_id: str, *, cid: int, solicited: bool = False, explicit: bool = False, pool_size: int = 0,
+    place: Place = FIRST,
+) -> Peer:  # fmt: skip
     """A server that joined over a connection."""
-    info = info_of(Mesh(member(server_id)))
-    return Peer(cid=cid, info=info, ip=f"10.0.0.{cid}", port=50_000, solicited=solicited, explicit=explicit)
+    info = info_of(Mesh(member(server_id), Pooling(size=pool_size)))
+    return Peer(
+        cid=cid, info=info, ip=f"10.0.0.{cid}", port=50_000, solicited=solicited, explicit=explicit, place=place
+    )

@@ -15,6 +15,7 @@ from services.shared.member.routes.handshake import (
     Outcome,
 )
 from services.shared.member.routes.mesh import Mesh
+from services.shared.member.routes.pool import FIRST, Place, Pooling
 from services.shared.wire.close_reasons import CloseReason
 from tests.unit.shared.member.routes.members import member
 
@@ -126,10 +127,42 @@ def test_credentials_are_compared_and_sent_as_given() -> None:
         assert isinstance(outcome, Joined) is joins
 
 
-def test_a_dedicated_connection_is_refused() -> None:
-    """Reference 2.5: a peer with a pool opens one for the system account."""
-    members = json.loads(Mesh(member("B")).info()[5:]) | {"route_account": "$SYS"}
-    other = accepted(Mesh(member("A")))
+def test_a_connection_for_an_account_is_refused_where_there_is_no_pool() -> None:
+    """Reference 2.5."""
+    pooling = Pooling(accounts=frozenset({"$SYS"}))
+    members = json.loads(Mesh(member("B")).info()[5:]) | {"route_account": "$SYS", "route_pool_size": 3}
+    other = accepted(Mesh(member("A"), pooling))
     outcome = other.receive(b'CONNECT {"cluster":"C"}\r\nINFO ' + json.dumps(members).encode() + b"\r\n")
     wanted = 'Not possible to have a dedicated route for account "$SYS" between those servers'
     assert failure(outcome).rejection.text == wanted
+
+
+def test_whoever_dials_names_the_place_and_whoever_is_dialled_takes_it_in_there() -> None:
+    pooling = Pooling(size=3, pinned=("$SYS",), accounts=frozenset({"$SYS"}))
+    ours, theirs = Mesh(member("A"), pooling), Mesh(member("B"), pooling)
+    for place in (FIRST, Place(slot=2), Place(account="$SYS")):
+        one = DialledHandshake(ours, credentials=Credentials(), gossip_mode=0, wanted=("B", place))
+        other = AcceptedHandshake(theirs, wanted=Credentials())
+        one.receive(take(other))
+        outcome = other.receive(take(one))
+        assert isinstance(outcome, Joined) and outcome.place == place
+        joined = one.receive(b"PONG\r\n")
+        assert isinstance(joined, Joined) and joined.place == place
+        one.release()
+
+
+def test_a_place_is_dialled_once_at_a_time_and_only_at_the_server_that_it_is_for() -> None:
+    ours = Mesh(member("A"), Pooling(size=3))
+    greeting = Mesh(member("B"), Pooling(size=3)).info()
+
+    def dial(wanted: tuple[str, Place] | None) -> DialledHandshake:
+        return DialledHandshake(ours, credentials=Credentials(), gossip_mode=0, wanted=wanted)
+
+    first, again, other = dial(None), dial(None), dial(("D", FIRST))
+    assert first.receive(greeting) is None
+    assert failure(again.receive(greeting)).rejection.duplicate_of == "B"
+    again.release()
+    assert failure(dial(("B", FIRST)).receive(greeting)).rejection.duplicate_of == "B"
+    first.release()
+    assert dial(("B", FIRST)).receive(greeting) is None
+    assert failure(other.receive(greeting)).text.startswith("another server is there now")
