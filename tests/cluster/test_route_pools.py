@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 import trio
 
 from tests.kit.clusters import PAIRS, client_of, cluster_config, pair_name, until_heard
-from tests.kit.eventually import eventually
+from tests.kit.eventually import eventually, holds
 from tests.kit.servers import Server, ServerKind, running_server
 
 Kinds = tuple[ServerKind, ServerKind]
@@ -37,12 +38,13 @@ async def page(server: Server, path: str) -> Any:
 
 
 async def until_routes(server: Server, count: int) -> None:
-    """Waits until a server has so many connections to others, and goes on having them."""
+    """Waits until a server has so many connections to others."""
+    await eventually(partial(has_routes, server, count), within_s=20, what=f"{count} routes")
 
-    async def has() -> bool:
-        return bool((await page(server, "/varz"))["routes"] == count)
 
-    await eventually(has, within_s=20, what=f"{count} routes")
+async def has_routes(server: Server, count: int) -> bool:
+    """Whether a server has so many connections to others."""
+    return bool((await page(server, "/varz"))["routes"] == count)
 
 
 async def rids(server: Server) -> dict[str, list[int]]:
@@ -63,6 +65,12 @@ async def pooled_pair(
         one = await stack.enter_async_context(running_server(kinds[0], config=first, monitoring=True))
         second = cluster_config(routes=(one.port("cluster"),), more=joiner) + joiner_users
         yield one, await stack.enter_async_context(running_server(kinds[1], config=second, monitoring=True))
+
+
+async def has_rids(server: Server, wanted: dict[str, list[int]]) -> bool:
+    """Whether a server still has the same connections."""
+    found = await rids(server)
+    return {account: sorted(rids) for account, rids in found.items()} == {a: sorted(r) for a, r in wanted.items()}
 
 
 def reload(server: Server, config: str) -> None:
@@ -87,8 +95,7 @@ async def test_two_servers_have_a_pool_and_one_more_for_the_system_account(kinds
         await until_all_hear(one, other, "x", "y", "s")
         found = await rids(one)
         assert {account: len(rids) for account, rids in found.items()} == {"": POOL, "$SYS": 1}
-        await trio.sleep(QUIET_S)
-        assert await rids(one) == found
+        await holds(partial(has_rids, one, found), for_s=QUIET_S)
 
 
 @pairs
@@ -119,9 +126,8 @@ async def test_a_server_without_a_pool_has_one_connection_for_all(kinds: Kinds, 
     texts[bare] = "pool_size: -1"
     async with pooled_pair(kinds, seed=texts[0], joiner=texts[1]) as (one, other):
         await until_all_hear(one, other, "x", "y", "s")
-        await trio.sleep(QUIET_S)
         for server in (one, other):
-            assert (await page(server, "/varz"))["routes"] == 1
+            await holds(partial(has_routes, server, 1), for_s=QUIET_S)
 
 
 @pairs
@@ -170,9 +176,8 @@ async def test_two_that_dial_each_other_do_not_flap(kinds: Kinds) -> None:
         for server in servers.values():
             await until_routes(server, POOL + 1)
         await until_all_hear(servers[0], servers[1], "x", "y", "s")
-        settled = [await rids(server) for server in servers.values()]
-        await trio.sleep(2 * QUIET_S)
-        assert [await rids(server) for server in servers.values()] == settled
+        for server in servers.values():
+            await holds(partial(has_rids, server, await rids(server)), for_s=QUIET_S)
 
 
 @pytest.mark.parametrize("seed", [ServerKind.OURS, ServerKind.REAL], ids=lambda kind: kind.value)
