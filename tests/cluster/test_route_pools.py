@@ -73,10 +73,11 @@ async def has_rids(server: Server, wanted: dict[str, list[int]]) -> bool:
     return {account: sorted(rids) for account, rids in found.items()} == {a: sorted(r) for a, r in wanted.items()}
 
 
-def reload(server: Server, config: str) -> None:
+async def reload(server: Server, config: str) -> None:
     """Has a server take another configuration."""
     server.write_config(config)
     server.signal(signal.SIGHUP)
+    await eventually(lambda: "Reloaded server configuration" in server.log_text())
 
 
 async def until_all_hear(one: Server, other: Server, *users: str) -> None:
@@ -220,7 +221,7 @@ async def test_an_account_that_a_reload_adds_hears_the_others_at_once(kinds: Kin
             await until_heard(a, b, "joined")
         await there.send(b"UNSUB 3\r\n")
         await there.ping_pong()
-        reload(seed, cluster_config() + MORE)
+        await reload(seed, cluster_config() + MORE)
         async with client_of(seed, **z) as here:
             await here.send(b"PUB z.gone 1\r\nc\r\nPUB z.kept 1\r\na\r\nPUB z.group 1\r\nb\r\n")
             await there.expect(b"MSG z.kept 1 1\r\na\r\n")
@@ -234,7 +235,7 @@ async def test_a_new_address_for_clients_is_told_to_those_of_the_others() -> Non
     async with pooled_pair((ServerKind.OURS, ServerKind.OURS)) as (seed, joiner):
         async with client_of(seed, **x) as a, client_of(joiner, **x) as b:
             await until_heard(a, b, "joined")
-        reload(seed, cluster_config() + USERS + 'client_advertise: "elsewhere:4333"\n')
+        await reload(seed, cluster_config() + USERS + 'client_advertise: "elsewhere:4333"\n')
 
         async def is_told() -> bool:
             async with client_of(joiner, protocol=1, **x) as client:

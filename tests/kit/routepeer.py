@@ -50,7 +50,7 @@ class RoutePeer:
         return line == b"PONG"
 
     async def line(self) -> bytes:
-        """The next line without its end, b"" at the end of the connection. PINGs are answered, if wanted, and not returned."""
+        """The next line without its end, b"" at the end. PINGs are not returned, but answered if wanted."""
         while True:
             with trio.fail_after(EXPECT_S):
                 while b"\n" not in self._received:
