@@ -314,8 +314,8 @@ class Mesh:
         places = self._places[server_id]
         if account and not self._pooling.size_with(self._infos[server_id]):
             return None
-        preferred = Place(account=account) if account else FIRST
-        return self._peers[places[preferred] if preferred in places else min(places.values())]
+        own = places.get(Place(account=account)) if account else None
+        return self._peers[_speaking(places) if own is None else own]
 
     def solicit(self, server_id: str, *, explicit: bool) -> None:
         """It is us who dials a server again when it is gone, whoever dialled first."""
@@ -364,7 +364,12 @@ class Mesh:
         return self._tell_everybody() if self.info() != before else []
 
     def _tell_everybody(self) -> list[Action]:
-        return [Tell(cid=min(places.values()), line=self.info()) for places in self._places.values()]
+        return [Tell(cid=_speaking(places), line=self.info()) for places in self._places.values()]
+
+
+def _speaking(places: Mapping[Place, int]) -> int:
+    """Over which connection a server hears of other things than accounts: one of the pool, where a real server listens."""
+    return places[min(places, key=lambda place: (place.account, place.slot))]
 
 
 def gossip(peer: Peer, to: Peer) -> bytes:

@@ -110,11 +110,11 @@ def test_a_server_is_told_of_once_and_once_for_each_account_with_a_connection_of
 
 def test_a_reload_is_told_to_every_server_once_and_only_if_it_changes_anything() -> None:
     mesh = Mesh(member("A"), POOLING)
-    mesh.join(peer("B", cid=1, pool_size=3))
-    mesh.join(peer("B", cid=2, pool_size=3, place=Place(slot=1)))
+    for cid, place in enumerate((Place(account="$SYS"), Place(slot=1), FIRST)):
+        mesh.join(peer("B", cid=cid, pool_size=3, place=place))
     assert mesh.follow(member("A"), POOLING) == []
     [tell] = tells_of(mesh.follow(member("A", urls=("elsewhere:4222",)), POOLING))
-    assert tell.cid == 1 and json.loads(tell.line[5:])["connect_urls"] == ["elsewhere:4222"]
+    assert tell.cid == 2 and json.loads(tell.line[5:])["connect_urls"] == ["elsewhere:4222"]
 
 
 @pytest.mark.parametrize(
