@@ -3,7 +3,7 @@
 //! As in `client`, no state is kept between calls. On a connection for one account lines do not name it, and `account` is
 //! empty. Absent, since we do not announce that we understand it: lines on behalf of leaf nodes (`LS+`, `LMSG`).
 
-use super::client::{is_blank, number, split, Fault, Limits};
+use super::client::{is_blank, number, split, usual, Fault, Limits};
 
 /// A frame as slices of the input.
 #[derive(Debug, PartialEq, Eq)]
@@ -125,6 +125,9 @@ fn verb(input: &[u8]) -> Result<(Verb, usize), Option<Fault>> {
 
 /// The next frame of `input`. Without `named` the connection is for one account, and its name is left out of the lines.
 pub fn next_frame<'a>(input: &'a [u8], limits: &Limits, named: bool) -> Next<'a> {
+    if let Some(usual) = usual_message(input, limits, named) {
+        return usual;
+    }
     let (verb, args_at) = match verb(input) {
         Ok(found) => found,
         Err(None) => return Next::Need(input.len() + 1),
@@ -223,6 +226,36 @@ fn between(middle: &[u8]) -> Option<(&[u8], &[u8])> {
         (b"+", false) => first(rest).filter(|(_, queues)| !queues.is_empty()),
         _ => None,
     }
+}
+
+/// A whole `RMSG` without queue groups, written the way servers write it; `None` leaves everything else to the general rules,
+/// which would say the same of it.
+#[inline]
+fn usual_message<'a>(input: &'a [u8], limits: &Limits, named: bool) -> Option<Next<'a>> {
+    input.strip_prefix(b"RMSG ")?;
+    let usual = usual(input, 5, limits)?;
+    let (account, rest) = if named { word(usual.words)? } else { (&b""[..], usual.words) };
+    let (subject, reply) = match memchr::memchr2(b' ', b'\t', rest) {
+        None => (rest, &b""[..]),
+        Some(_) => word(rest)?,
+    };
+    let reply_given = subject.len() < rest.len();
+    if subject.is_empty() || (reply_given && (reply.is_empty() || memchr::memchr2(b' ', b'\t', reply).is_some())) {
+        return None;
+    }
+    let tail_at = if reply_given { usual.sizes_at - 1 - reply.len() } else { usual.sizes_at };
+    let tail = input.get(tail_at..usual.end)?;
+    let (sizes, body) = (usual.sizes, usual.body);
+    let message = Routed { account, subject, reply, queues: &[], header_bytes: None, sizes, body, tail: Some(tail) };
+    Some(Next::Frame(Frame::Message(message), usual.end))
+}
+
+/// The first word of a line and what follows it after one blank.
+#[inline]
+fn word(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let gap = memchr::memchr2(b' ', b'\t', line)?;
+    let (word, rest) = line.split_at_checked(gap)?;
+    Some((word, rest.strip_prefix(b" ")?)).filter(|_| gap > 0)
 }
 
 fn message<'a>(
@@ -369,6 +402,17 @@ mod tests {
             next_frame(&input, &LIMITS, named);
             input.splice(0..0, VERBS[verb].0.iter().copied().chain([b' ']));
             next_frame(&input, &LIMITS, named);
+        }
+
+        #[test]
+        fn the_usual_form_is_read_by_the_same_rules(
+            words in "[a |+\t]{0,12}", size in "[0-9]{0,2}", rest in "[ab\r\n]{0,6}", named: bool,
+        ) {
+            for text in [format!("{words} {size}\r\n{rest}"), format!("{words} 3\r\nabc\r\n{rest}")] {
+                // Only the verb in capitals is read in one pass.
+                let [usual, general] = ["RMSG", "rmsg"].map(|verb| format!("{verb} {text}").into_bytes());
+                prop_assert_eq!(next_frame(&usual, &LIMITS, named), next_frame(&general, &LIMITS, named));
+            }
         }
 
         #[test]
