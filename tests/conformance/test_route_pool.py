@@ -182,7 +182,7 @@ async def test_an_account_is_told_of_in_its_own_slot(shared_server: StartServer,
 
 
 async def test_the_size_of_the_peer_does_not_move_an_account(shared_server: StartServer, login: Dial) -> None:
-    """Checklist 76: only what a server tells itself follows its own size."""
+    """Checklist 76."""
     server = shared_server(CONFIG)
     client = await login(server, user="x", **{"pass": "x"})
     await client.subscribe("five.here")
