@@ -111,6 +111,10 @@ class EngineCarrier:
         """Sends a line."""
         self._engine.tell_peer(cid, line)
 
+    def forget_interest(self, cid: int, account: str) -> None:
+        """What the peer told over this connection that it wants in an account does not hold any more."""
+        self._engine.forget_interest(cid, account)
+
     def close(self, cid: int, reason: CloseReason) -> None:
         """Ends a route."""
         self._engine.close(cid, reason)

@@ -198,10 +198,10 @@ class Serving:
 
         directory = self.desk.rules.directory
         pools = pooling(options, directory)
+        myself = member(self.options, options, identity=self.plan.identity, ports=self.plan.ports)
+        # First what goes, so that nobody is told anything over it.
+        self.cluster.follow(myself, pools)
         name_accounts(self.engine, pools, directory, self.numbers)
-        self.cluster.follow(
-            member(self.options, options, identity=self.plan.identity, ports=self.plan.ports), pools
-        )  # fmt: skip
 
     def _cluster_changed(self, face: Face) -> None:
         """Tells clients what changed in the cluster, those who come and those who are there."""

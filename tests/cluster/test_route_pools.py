@@ -76,8 +76,9 @@ async def has_rids(server: Server, wanted: dict[str, list[int]]) -> bool:
 async def reload(server: Server, config: str) -> None:
     """Has a server take another configuration."""
     server.write_config(config)
+    before = server.log_text().count("Reloaded server configuration")
     server.signal(signal.SIGHUP)
-    await eventually(lambda: "Reloaded server configuration" in server.log_text())
+    await eventually(lambda: server.log_text().count("Reloaded server configuration") > before)
 
 
 async def until_all_hear(one: Server, other: Server, *users: str) -> None:
@@ -242,3 +243,41 @@ async def test_a_new_address_for_clients_is_told_to_those_of_the_others() -> Non
                 return "elsewhere:4333" in client.info["connect_urls"]
 
         await eventually(is_told)
+
+
+@pairs
+@pytest.mark.parametrize("first", [0, 1], ids=["seed-first", "joiner-first"])
+async def test_a_reload_gives_an_account_a_connection_of_its_own(kinds: Kinds, first: int) -> None:
+    x = {"user": "x", "pass": "x"}
+    async with pooled_pair(kinds) as servers:
+        blocks = [(), (servers[0].port("cluster"),)]
+        async with client_of(servers[0], **x) as a, client_of(servers[1], **x) as b:
+            for client in (a, b):
+                await client.subscribe("kept")
+                await client.ping_pong()
+            await until_heard(a, b, "before")
+            await until_heard(b, a, "before")
+            for more, count in (("accounts: [X]", POOL + 2), ("", POOL + 1)):
+                for at in (first, 1 - first):
+                    await reload(servers[at], cluster_config(routes=blocks[at], more=more) + USERS)
+                for server in servers:
+                    await until_routes(server, count)
+                await until_heard(a, b, "after")
+                await until_heard(b, a, "after")
+                for speaker, listener in ((a, b), (b, a)):
+                    await speaker.send(b"PUB kept 4\r\nonce\r\n")
+                    await speaker.expect(b"MSG kept 1 4\r\nonce\r\n")
+                    await listener.expect(b"MSG kept 1 4\r\nonce\r\n")
+                    await until_heard(speaker, listener, "mark")
+
+
+@pairs
+@pytest.mark.parametrize("at", [0, 1], ids=["seed", "joiner"])
+async def test_a_reload_changes_the_size_of_the_pool(kinds: Kinds, at: int) -> None:
+    async with pooled_pair(kinds) as servers:
+        routes = (servers[0].port("cluster"),) if at else ()
+        for more, count in (("pool_size: 5", 6), ("pool_size: -1", 1), ("", POOL + 1)):
+            await reload(servers[at], cluster_config(routes=routes, more=more) + USERS)
+            for server in servers:
+                await until_routes(server, count)
+            await until_all_hear(*servers, "x", "y", "s")

@@ -240,6 +240,22 @@ impl Engine {
         }
     }
 
+    /// Forgets what a server told over this connection that it wants in an account: it will tell it over another.
+    pub fn forget_interest(&mut self, cid: u64, account: &[u8]) {
+        let Some(slot) = self.slot_of(cid) else { return };
+        let number = self.account_of(slot, account);
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        let Some(number) = number else {
+            conn.take_unclaimed(account);
+            return;
+        };
+        let of_account = |sub: &u32| self.subs.get(*sub).is_some_and(|sub| sub.account == number);
+        let gone: Vec<u32> = conn.subs.values().copied().filter(of_account).collect();
+        for sub in gone {
+            self.remove_sub(sub);
+        }
+    }
+
     fn close_full(&mut self, slot: u32) {
         let text = errors::MAXIMUM_SUBSCRIPTIONS_EXCEEDED;
         self.close_now(slot, CloseReason::MaximumSubscriptionsExceeded, Some(text), text);

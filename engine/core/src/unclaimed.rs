@@ -24,7 +24,7 @@ impl Conn {
     }
 
     /// Takes out what is wanted in an account: `subject` or `subject queue`, and how many members that stands for.
-    fn take_unclaimed(&mut self, account: &[u8]) -> Vec<(Vec<u8>, u32)> {
+    pub(crate) fn take_unclaimed(&mut self, account: &[u8]) -> Vec<(Vec<u8>, u32)> {
         let start = [account, b" "].concat();
         let mut taken = Vec::new();
         self.unclaimed.retain(|key, &mut weight| match key.strip_prefix(start.as_slice()) {

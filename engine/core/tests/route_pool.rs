@@ -118,6 +118,25 @@ fn what_waits_is_bounded_like_what_counts() {
 }
 
 #[test]
+fn what_is_told_over_another_connection_from_now_on_is_forgotten_here() {
+    let mut server = Server::new();
+    let [pooled, single] = [Carried::Slot(1), Carried::All].map(|carried| server.route(carried));
+    for peer in [pooled, single] {
+        server.say(peer, "RS+ S a\r\nRS+ P a\r\nRS+ L a\r\n");
+    }
+    for account in [&b"S"[..], b"L"] {
+        server.engine.forget_interest(1, account);
+    }
+    server.engine.name_account(LATER, b"L", false, Some(2));
+    for account in [SHARED, PINNED, LATER] {
+        let client = server.client(account);
+        server.say(client, "PUB a 1\r\nx\r\n");
+    }
+    assert_eq!(server.told(pooled), ["RMSG P a 1", "x"]);
+    assert_eq!(server.told(single).len(), 6);
+}
+
+#[test]
 fn an_account_that_gets_a_connection_of_its_own_leaves_the_pool() {
     let mut server = Server::new();
     let [pooled, single] = [Carried::Slot(1), Carried::All].map(|carried| server.route(carried));

@@ -218,6 +218,11 @@ impl Engine {
         });
     }
 
+    /// Forgets what another server told over this connection that it wants in an account.
+    fn forget_interest(&self, cid: u64, account: Vec<u8>) {
+        self.forwarder.tell(move |run| run.engine().forget_interest(cid, &account));
+    }
+
     /// Sends a protocol line to another server.
     fn tell_peer(&self, cid: u64, line: Vec<u8>) {
         self.forwarder.tell(move |run| run.engine().tell_peer(cid, &line));

@@ -51,7 +51,7 @@ def compare(*, old: Options, new: Options) -> Refused | Accepted:
         return _refuse("NoAuthUser", old.no_auth_user, new.no_auth_user)
     if _websocket_without_files(old.websocket) != _websocket_without_files(new.websocket):
         return _refuse("Websocket", _show_websocket(old.websocket), _show_websocket(new.websocket))
-    if old.cluster != new.cluster:
+    if _fixed_part(old.cluster) != _fixed_part(new.cluster):
         return _refuse("Cluster", _show_cluster(old.cluster), _show_cluster(new.cluster))
     return Accepted(
         options=new,
@@ -62,6 +62,11 @@ def compare(*, old: Options, new: Options) -> Refused | Accepted:
             if item.name != "config_digest" and getattr(old, item.name) != getattr(new, item.name)
         ),
     )
+
+
+def _fixed_part(cluster: ClusterOptions | None) -> ClusterOptions | None:
+    """What may not change of a cluster: all but how many connections there are."""
+    return None if cluster is None else replace(cluster, pool_size=0, accounts=())
 
 
 def _show_cluster(cluster: ClusterOptions | None) -> str:
@@ -220,6 +225,8 @@ def _lines(old: Options, new: Options) -> Iterator[str]:
         if getattr(old.authorization, field) != getattr(new.authorization, field):
             yield f"Reloaded: authorization {name}"
     yield from _changed(old, new, _LIMIT_LINES)
+    if old.cluster != new.cluster:
+        yield "Reloaded: cluster"
     if old.no_fast_producer_stall != new.no_fast_producer_stall:
         yield f"Reloaded: fast producers will {'not ' if new.no_fast_producer_stall else ''}be stalled"
     yield from _changed(old, new, _FILE_LINES)

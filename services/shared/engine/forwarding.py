@@ -392,6 +392,10 @@ class Forwarding(EngineControl):
         """Sends a protocol line to another server."""
         self._engine.tell_peer(cid, line)
 
+    def forget_interest(self, cid: int, account: str) -> None:
+        """Forgets what another server told over this connection that it wants in an account."""
+        self._engine.forget_interest(cid, account.encode())
+
     def proceed(self, cid: int) -> None:
         """Goes on with the connection of another server, whose INFO (a `peer` event) was read."""
         self._engine.proceed(cid)

@@ -23,6 +23,9 @@ class Carrier(Protocol):
     def tell_peer(self, cid: int, line: bytes) -> None:
         """Sends a line."""
 
+    def forget_interest(self, cid: int, account: str) -> None:
+        """What the peer told over this connection that it wants in an account does not hold any more."""
+
     def close(self, cid: int, reason: CloseReason) -> None:
         """Ends a route; `MeshLoops.closed` hears of it."""
 

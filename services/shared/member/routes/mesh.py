@@ -88,7 +88,15 @@ class Dial:
     gossip_mode: int
 
 
-Action: TypeAlias = Tell | Drop | Dial
+@record
+class Forget:
+    """What the peer wants in an account does not hold any more on this connection; it will be told again on another."""
+
+    cid: int
+    account: str
+
+
+Action: TypeAlias = Tell | Drop | Dial | Forget
 
 
 class Mesh:
@@ -336,7 +344,11 @@ class Mesh:
     def hear(self, cid: int, info: RouteInfo) -> list[Action]:
         """INFO over a route that is up: news of the server behind it, or of another one."""
         peer = self.of_connection(cid)
-        if peer is None or not info.server_id:
+        if peer is None:
+            return []
+        if info.account_request:
+            return self._hand_over(peer, info)
+        if not info.server_id:
             return []
         if info.server_id == peer.info.server_id:
             self._infos[info.server_id] = info
@@ -351,17 +363,40 @@ class Mesh:
             )
         ]  # fmt: skip
 
+    def _hand_over(self, peer: Peer, info: RouteInfo) -> list[Action]:
+        """A reload gives an account a connection of its own: the peer will tell over that one, and waits for our word."""
+        if not info.account:
+            return []
+        pooled = [cid for place, cid in self._places[peer.info.server_id].items() if not place.account]
+        answer = {name: value for name, value in info.members.items() if name != "route_account"}
+        forget: list[Action] = [Forget(cid=cid, account=info.account) for cid in pooled]
+        return [*forget, Tell(cid=peer.cid, line=render("INFO", answer))]
+
     def retire(self) -> list[Action]:
         """This server goes into lame duck mode: the others take its addresses from their clients."""
         self._lame_duck = True
         return self._tell_everybody()
 
     def follow(self, member: Member, pooling: Pooling) -> list[Action]:
-        """A reload changed what we are: the others hear of it. The name of the cluster stays the one that was agreed."""
-        before = self.info()
+        """A reload changed what we are: the others hear of it. The name of the cluster stays the one that was agreed.
+
+        With another size of the pool all connections are made anew (reference: 2.7).
+        """
+        before, size_before = self.info(), self._pooling.size
         self._member = replace(member, cluster=self._member.cluster, cluster_dynamic=self._member.cluster_dynamic)
         self._pooling = pooling
-        return self._tell_everybody() if self.info() != before else []
+        resized, unpinned = pooling.size != size_before, self._unpinned()
+        drops: list[Action] = [
+            Drop(cid=peer.cid, reason=CloseReason.ROUTE_REMOVED)
+            for peer in self._peers.values()
+            if resized or peer in unpinned
+        ]
+        return drops + (self._tell_everybody() if self.info() != before and not resized else [])
+
+    def _unpinned(self) -> list[Peer]:
+        """Connections for accounts that are to have none of their own."""
+        pinned = ("", *self._pooling.pinned)
+        return [peer for peer in self._peers.values() if peer.place.account not in pinned]
 
     def _tell_everybody(self) -> list[Action]:
         return [Tell(cid=_speaking(places), line=self.info()) for places in self._places.values()]

@@ -17,7 +17,7 @@ from services.shared.config.route_urls import RouteUrl, parse_route_url
 from services.shared.member.cluster_face import Face
 from services.shared.member.routes.carrier import Carrier
 from services.shared.member.routes.handshake import AcceptedHandshake, Credentials, DialledHandshake, Failed, Joined
-from services.shared.member.routes.mesh import Action, Dial, Drop, Member, Mesh, Peer, Tell
+from services.shared.member.routes.mesh import Action, Dial, Drop, Forget, Member, Mesh, Peer, Tell
 from services.shared.member.routes.pool import Place, Pooling, Rejection
 from services.shared.member.routes.route_info import GOSSIP_DEFAULT, MalformedLineError, RouteInfo, parse_info
 from services.shared.member.routes.upkeep_loop import JITTER_S, RETRY_S, Upkeep
@@ -157,6 +157,7 @@ class MeshLoops:
     def follow(self, member: Member, pooling: Pooling) -> None:
         """A reload changed what this server is."""
         self._carry_out(self.mesh.follow(member, pooling))
+        self._upkeep.changed()
 
     # Connections on their way.
 
@@ -360,6 +361,8 @@ class MeshLoops:
                     self._carrier.tell_peer(action.cid, action.line)
                 case Drop():
                     self._carrier.close(action.cid, action.reason)
+                case Forget():
+                    self._carrier.forget_interest(action.cid, action.account)
                 case Dial():
                     self._nursery.start_soon(self._learn, action)
                 case _:

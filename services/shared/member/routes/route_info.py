@@ -51,6 +51,7 @@ class RouteInfo:
     pool_size: int = 0
     pool_index: int = 0
     account: str = ""
+    account_request: str = ""
     gossip_mode: int = GOSSIP_DEFAULT
     members: Mapping[str, Any]
 
@@ -96,6 +97,7 @@ def parse_info(text: bytes) -> RouteInfo:
         pool_size=read.number("route_pool_size"),
         pool_index=read.number("route_pool_idx"),
         account=read.text("route_account"),
+        account_request=read.text("route_acc_add_reqid"),
         gossip_mode=read.number("gossip_mode"),
         members=members,
     )

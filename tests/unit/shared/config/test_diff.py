@@ -123,6 +123,13 @@ def test_a_cluster_cannot_change_and_the_reason_shows_no_credentials() -> None:
     )
 
 
+def test_the_number_of_routes_may_change() -> None:
+    old = Options(cluster=ClusterOptions(name="C", port=6222))
+    assert old.cluster is not None
+    for new in (replace(old.cluster, pool_size=-1), replace(old.cluster, accounts=("X",))):
+        assert "Reloaded: cluster" in _accepted(old, replace(old, cluster=new)).lines
+
+
 def test_a_free_cluster_port_is_no_change() -> None:
     old = Options(cluster=ClusterOptions(name="C", port=40_123))
     _accepted(old, replace(old, cluster=ClusterOptions(name="C", port=-1)))

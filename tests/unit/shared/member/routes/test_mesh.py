@@ -7,7 +7,7 @@ import json
 import pytest
 
 from services.shared.member.cluster_face import Face
-from services.shared.member.routes.mesh import Action, Dial, Drop, Mesh, Tell
+from services.shared.member.routes.mesh import Action, Dial, Drop, Forget, Mesh, Tell
 from services.shared.member.routes.pool import FIRST, Place, Pooling
 from services.shared.member.routes.route_info import parse_info
 from services.shared.records.record import replace
@@ -115,6 +115,28 @@ def test_a_reload_is_told_to_every_server_once_and_only_if_it_changes_anything()
     assert mesh.follow(member("A"), POOLING) == []
     [tell] = tells_of(mesh.follow(member("A", urls=("elsewhere:4222",)), POOLING))
     assert tell.cid == 2 and json.loads(tell.line[5:])["connect_urls"] == ["elsewhere:4222"]
+
+
+def test_another_size_of_the_pool_makes_all_connections_anew() -> None:
+    mesh = Mesh(member("A"), POOLING)
+    for cid, place in enumerate((FIRST, Place(slot=1), Place(account="P"))):
+        mesh.join(peer("B", cid=cid, pool_size=3, place=place))
+    removed = CloseReason.ROUTE_REMOVED
+    without_p = replace(POOLING, pinned=("$SYS",))
+    assert mesh.follow(member("A"), without_p) == [Drop(cid=2, reason=removed)]
+    assert mesh.follow(member("A"), replace(POOLING, size=4)) == [Drop(cid=cid, reason=removed) for cid in range(3)]
+
+
+def test_an_account_that_gets_a_connection_of_its_own_is_handed_over() -> None:
+    """Reference 2.7."""
+    mesh = Mesh(member("A"), POOLING)
+    for cid, place in enumerate((FIRST, Place(slot=1), Place(account="P"))):
+        mesh.join(peer("B", cid=cid, pool_size=3, place=place))
+    asked = parse_info(b'{"server_id":"","route_pool_size":3,"route_account":"X","route_acc_add_reqid":"one"}')
+    *forgotten, told = mesh.hear(1, asked)
+    assert forgotten == [Forget(cid=0, account="X"), Forget(cid=1, account="X")]
+    assert isinstance(told, Tell) and told.cid == 1
+    assert json.loads(told.line[5:]) == {"route_pool_size": 3, "route_acc_add_reqid": "one"}
 
 
 @pytest.mark.parametrize(
