@@ -27,6 +27,7 @@ mod propagation;
 mod publish;
 mod quote;
 mod resolve;
+pub mod s2;
 mod settle;
 pub mod slab;
 pub mod subject;
