@@ -19,6 +19,7 @@ Permit: TypeAlias = _native.Permit
 Mappings: TypeAlias = _native.Mappings
 Imports: TypeAlias = _native.Imports
 TlsSession: TypeAlias = _native.TlsSession
+S2Session: TypeAlias = _native.S2Session
 Event: TypeAlias = tuple[Any, ...]
 ConnectionKind: TypeAlias = Literal["client", "link", "route", "leaf_below", "leaf_above", "gateway_out", "gateway_in"]
 
@@ -362,10 +363,11 @@ class Forwarding(EngineControl):
         received: bytes = b"",
         websocket: WebsocketLayer | None = None,
         tls: TlsSession | None = None,
+        s2: S2Session | None = None,
     ) -> None:
         """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already.
 
-        The engine takes the session out of `tls`, with what waits in it; the object is of no use afterwards.
+        The engine takes the sessions out of `tls` and `s2`, with what waits in them; the objects are of no use afterwards.
         """
         layer = None
         if websocket is not None:
@@ -376,7 +378,7 @@ class Forwarding(EngineControl):
                 websocket.fragment_compressed,
                 websocket.message_bytes_max,
             )
-        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
+        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls, s2)
 
     def name_account(self, number: int, name: str, *, system: bool) -> None:
         """Tells by which name other servers know an account, and whether they hear what we ourselves want in it."""
