@@ -7,9 +7,13 @@ from typing import Final
 
 from services.router.admission.advertising import split_host_port
 from services.router.rules import client_urls, cluster_name, websocket_urls
+from services.shared.config.addresses import is_ip_address
 from services.shared.config.options import ClusterOptions, Options
-from services.shared.engine.forwarding import Forwarding, Handover
+from services.shared.config.route_urls import parse_route_url
+from services.shared.engine.forwarding import Forwarding, Handover, Layers
+from services.shared.member.routes.handshake_loop import RouteLayers
 from services.shared.member.routes.mesh import Member
+from services.shared.records.record import replace
 from services.shared.runtime.role_plan import CLUSTER_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
 from services.shared.wire.close_reasons import CloseReason
@@ -45,6 +49,27 @@ def member(options: Options, cluster: ClusterOptions, *, identity: Identity, por
         connect_urls=client_urls(options, ports),
         ws_connect_urls=websocket_urls(options, ports),
         advertises=not cluster.no_advertise,
+        compression=cluster.compression.mode,
+        tls=cluster.tls is not None,
+    )
+
+
+def route_layers(cluster: ClusterOptions) -> RouteLayers:
+    """What routes have under their protocol. Raises ValueError when the TLS files cannot be used."""
+    if cluster.tls is None:
+        return RouteLayers(rtt_thresholds_ns=cluster.compression.rtt_thresholds_ns)
+    # Imported here: only clusters with TLS need it.
+    from services.shared.runtime.tls import build_tls_client, build_tls_server
+
+    # Between servers each side shows a certificate and wants to see one (reference: operations 2.2).
+    tls = replace(cluster.tls, verify=True)
+    hosts = [parse_route_url(text).host for text in cluster.routes]
+    return RouteLayers(
+        rtt_thresholds_ns=cluster.compression.rtt_thresholds_ns,
+        server=build_tls_server(tls),
+        client=build_tls_client(tls),
+        tls_timeout_s=tls.timeout_ns / 1e9,
+        tls_name=next((host for host in hosts if not is_ip_address(host)), ""),
     )
 
 
@@ -63,8 +88,8 @@ class EngineCarrier:
         """A number for a route."""
         return self._engine.next_cid()
 
-    def carry(self, fd: int, *, cid: int, received: bytes, headers: bool) -> None:
-        """Gives the socket of a route away; `received` was read from it already."""
+    def carry(self, fd: int, layers: Layers, *, cid: int, headers: bool) -> None:
+        """Gives the socket of a route away, with what is over it."""
         handover = Handover(
             cid=cid,
             account=0,
@@ -83,7 +108,7 @@ class EngineCarrier:
             connect_within_ns=None,
             kind="route",
         )
-        self._engine.adopt(fd, handover, received=received)
+        self._engine.adopt(fd, handover, received=layers.received, tls=layers.tls, s2=layers.s2)
 
     def tell_peer(self, cid: int, line: bytes) -> None:
         """Sends a line."""

@@ -37,6 +37,7 @@ from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, W
 
 if TYPE_CHECKING:
     from services.router.doors_loop import Porters
+    from services.shared.member.routes.handshake_loop import RouteLayers
     from services.shared.member.routes.mesh_loop import MeshLoops
 
 FIRST_ROUTES_S = 0.5
@@ -150,11 +151,13 @@ class Serving:
     def _reload(self, options: Options, *, loaded_ns: int) -> None:
         try:
             rules, porters = self.compile(options, self.face), self.doors.prepare(options)
+            layers = self._route_layers(options)
         except ValueError as error:
             self.log.error(f"Failed to apply the new configuration: {error}")
             return
         self.options = options
-        if self.cluster is not None:
+        if self.cluster is not None and layers is not None:
+            self.cluster.layers = layers
             name_accounts(self.engine, rules.directory, self.numbers)
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
         self.own.follow(options.log)
@@ -165,12 +168,20 @@ class Serving:
         self.doors.change(porters)
         self.inspection.follow(options, loaded_ns=loaded_ns)
 
+    def _route_layers(self, options: Options) -> RouteLayers | None:
+        """What the routes of a cluster have under their protocol from now on; raises ValueError for files without use."""
+        if self.cluster is None or options.cluster is None:
+            return None
+        from services.router.cluster import route_layers
+
+        return route_layers(options.cluster)
+
     def _join_cluster(self, nursery: trio.Nursery) -> None:
         """Starts the routes, where there is a cluster. Only then are its modules needed."""
         options = clustered(self.options)
         if options is None:
             return
-        from services.router.cluster import EngineCarrier, member
+        from services.router.cluster import EngineCarrier, member, route_layers
         from services.shared.member.routes.mesh import Mesh
         from services.shared.member.routes.mesh_loop import MeshLoops, Reporting
 
@@ -179,8 +190,8 @@ class Serving:
             connect=self.options.connect_error_reports, reconnect=self.options.reconnect_error_reports
         )  # fmt: skip
         self.cluster = self.sink.routes = MeshLoops(
-            Mesh(myself), options, carrier=EngineCarrier(self.engine, self.options), reporting=reporting,
-            on_change=self._cluster_changed, log=self.log,
+            Mesh(myself), options, carrier=EngineCarrier(self.engine, self.options), layers=route_layers(options),
+            reporting=reporting, on_change=self._cluster_changed, log=self.log,
         )  # fmt: skip
         mesh = self.cluster.mesh
         self.inspection.peers = lambda: mesh.peers

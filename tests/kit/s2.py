@@ -1,4 +1,4 @@
-"""S2 for tests, written apart from the engine's: packs without compression, reads everything (reference: wire protocol 2.8)."""
+"""S2 for tests, written apart from the engine's: packs without compression, reads everything (reference: 2.8)."""
 
 from __future__ import annotations
 

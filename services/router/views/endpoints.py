@@ -119,7 +119,8 @@ class RouterEndpoints:
         from services.router.views.connz import Clock
 
         clock = Clock(engine_ns=sources.engine.totals()["now_ns"], wall_ns=sources.wall_ns())
-        rows = routez.joined(peers, sources.engine.routes())
+        cluster = self._standing.options.cluster
+        rows = routez.joined(peers, sources.engine, compression=cluster.compression.mode if cluster else "")
         return routez.routez(rows, clock, server_id=sources.server_id, server_name=name)
 
     def _alone(self, view: Callable[..., dict[str, Any]]) -> Callable[[Request], dict[str, Any]]:

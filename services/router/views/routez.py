@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from services.router.views.connz import Clock
 from services.shared.engine.forwarding import ConnectionView
+from services.shared.member.compression import answer
 from services.shared.member.routes.mesh import Peer
 from services.shared.wire.times import duration_text, rfc3339, uptime_text
 
 
-def routez(
-    rows: Iterable[tuple[Peer, ConnectionView]], clock: Clock, *, server_id: str, server_name: str
-) -> dict[str, Any]:
+class Routes(Protocol):
+    """The questions about routes that an engine answers."""
+
+    def routes(self) -> list[ConnectionView]:
+        """Views of all routes."""
+
+    def compressions(self, cids: Sequence[int]) -> list[str | None]:
+        """For each connection its mode of compression, None without one."""
+
+
+Row: TypeAlias = tuple[Peer, ConnectionView, str]
+"""A peer, what the engine says of its connection, and the mode of compression."""
+
+
+def routez(rows: Iterable[Row], clock: Clock, *, server_id: str, server_name: str) -> dict[str, Any]:
     """All routes that are up."""
-    routes = [_route(peer, view, clock) for peer, view in rows]
+    routes = [_route(row, clock) for row in rows]
     return {
         "server_id": server_id,
         "server_name": server_name,
@@ -25,15 +38,21 @@ def routez(
     }
 
 
-def joined(peers: Sequence[Peer], views: Iterable[ConnectionView]) -> list[tuple[Peer, ConnectionView]]:
-    """Each peer with what the engine says of its connection."""
-    by_cid = {view.cid: view for view in views}
-    return [(peer, by_cid[peer.cid]) for peer in peers if peer.cid in by_cid]
+def joined(peers: Sequence[Peer], engine: Routes, *, compression: str) -> list[Row]:
+    """Each peer with what the engine says of its connection; `compression` is what we are configured for."""
+    by_cid = {view.cid: view for view in engine.routes()}
+    present = [peer for peer in peers if peer.cid in by_cid]
+    modes = engine.compressions([peer.cid for peer in present])
+    return [
+        (peer, by_cid[peer.cid], mode or answer("", local=compression, remote=peer.info.compression))
+        for peer, mode in zip(present, modes, strict=True)
+    ]
 
 
-def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
+def _route(row: Row, clock: Clock) -> dict[str, Any]:
+    peer, view, compression = row
     start, last = clock.wall_of(view.opened_ns), clock.wall_of(view.last_in_ns)
-    row: dict[str, Any] = {
+    members: dict[str, Any] = {
         "rid": peer.cid,
         "remote_id": peer.info.server_id,
         "remote_name": peer.info.server_name or peer.info.server_id,
@@ -45,8 +64,8 @@ def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
         "last_activity": rfc3339(last),
     }
     if view.rtt_ns:
-        row["rtt"] = duration_text(view.rtt_ns)
-    return row | {
+        members["rtt"] = duration_text(view.rtt_ns)
+    return members | {
         "uptime": uptime_text(clock.wall_ns - start),
         "idle": uptime_text(clock.wall_ns - last),
         "pending_size": view.pending_bytes,
@@ -55,4 +74,5 @@ def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
         "in_bytes": view.traffic.in_bytes,
         "out_bytes": view.traffic.out_bytes,
         "subscriptions": view.subscriptions,
+        "compression": compression,
     }

@@ -51,7 +51,7 @@ def compare(*, old: Options, new: Options) -> Refused | Accepted:
         return _refuse("NoAuthUser", old.no_auth_user, new.no_auth_user)
     if _websocket_without_files(old.websocket) != _websocket_without_files(new.websocket):
         return _refuse("Websocket", _show_websocket(old.websocket), _show_websocket(new.websocket))
-    if old.cluster != new.cluster:
+    if _cluster_without_files(old.cluster) != _cluster_without_files(new.cluster):
         return _refuse("Cluster", _show_cluster(old.cluster), _show_cluster(new.cluster))
     return Accepted(
         options=new,
@@ -150,6 +150,13 @@ def _loses_no_auth_user(old: Options, new: Options) -> bool:
         return False
     gone = old.no_auth_user not in {user.nkey or user.user for user in configured_users(new)}
     return not (gone and not new.no_auth_user)
+
+
+def _cluster_without_files(cluster: ClusterOptions | None) -> ClusterOptions | None:
+    """What must stay the same of the cluster: all but how its TLS is done, which holds for the next connections."""
+    if cluster is None or cluster.tls is None:
+        return cluster
+    return replace(cluster, tls=TlsOptions())
 
 
 def _websocket_without_files(websocket: WebsocketOptions | None) -> WebsocketOptions:

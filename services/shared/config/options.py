@@ -15,6 +15,8 @@ from services.shared.identity.permissions import Permissions
 from services.shared.records.record import field, record
 
 SECOND_NS: Final = 1_000_000_000
+DEFAULT_RTT_THRESHOLDS_NS: Final = (10_000_000, 50_000_000, 100_000_000)
+"""Round trip times up to which `s2_auto` leaves bytes as they are, is fast, and is better."""
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -194,6 +196,14 @@ class WebsocketOptions:
 
 
 @record
+class CompressionOptions:
+    """How connections between servers are compressed: a mode as it stands in INFO. Thresholds are for `s2_auto`."""
+
+    mode: str
+    rtt_thresholds_ns: tuple[int, ...] = DEFAULT_RTT_THRESHOLDS_NS
+
+
+@record
 class ClusterOptions:
     """The `cluster` block. `port` 0 means that there is no cluster; `auth_timeout_ns` of None is the default.
 
@@ -211,6 +221,8 @@ class ClusterOptions:
     routes: tuple[str, ...] = field(default=(), repr=False)
     connect_retries: int = 0
     hidden: bool = False
+    compression: CompressionOptions = CompressionOptions(mode="accept")
+    tls: TlsOptions | None = None
 
 
 @record

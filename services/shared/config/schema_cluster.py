@@ -6,7 +6,7 @@ from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import OptionProblem
-from services.shared.config.options import ClusterOptions
+from services.shared.config.options import ClusterOptions, CompressionOptions, TlsOptions
 from services.shared.config.reading import (
     Entry,
     boolean,
@@ -32,7 +32,6 @@ _NOT_FOR_ROUTES: Final = (
     ("token", "support tokens"),
     ("auth_callout", "support callouts"),
 )
-_NO_COMPRESSION: Final = ("off", "disabled", "disable", "false", "not_supported", "not supported")
 
 
 def cluster(entry: Entry) -> ClusterOptions:
@@ -46,8 +45,6 @@ def _unknown(entry: Entry) -> None:
     name, data = entry.key.lower(), entry.value.data
     # What asks for nothing that is not there may be said.
     if name == "pool_size" and data == -1:
-        return
-    if name == "compression" and (data is False or (isinstance(data, str) and data.lower() in _NO_COMPRESSION)):
         return
     refuse_unsupported("cluster", entry)
     if not is_switched_off("cluster", entry):
@@ -107,6 +104,20 @@ def _timeout(entry: Entry) -> int:
     return seconds_or_duration(entry, what="authorization")
 
 
+def _compression(entry: Entry) -> CompressionOptions:
+    # Imported here: few clusters say anything of it.
+    from services.shared.config.schema_compression import compression
+
+    return compression(entry, default="accept", on="s2_fast")
+
+
+def _tls(entry: Entry) -> TlsOptions:
+    # Imported here: only clusters with TLS read certificates.
+    from services.shared.config.schema_tls import tls
+
+    return tls(entry)
+
+
 def _retries(entry: Entry) -> int:
     return max(0, integer(entry))
 
@@ -121,6 +132,8 @@ _RULES: Final = table(
     ("authorization authentication", "*", _authorization),
     ("routes", "routes", _routes),
     ("connect_retries", "connect_retries", _retries),
+    ("compression", "compression", _compression),
+    ("tls", "tls", _tls),
 )
 _AUTHORIZATION_RULES: Final = table(
     ("user username", "user", string),

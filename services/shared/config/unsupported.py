@@ -53,9 +53,7 @@ _EXPORT: Final = (
 _IMPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
 _CLUSTER: Final = (
-    ("tls", Unsupported("routes are not encrypted")),
     ("pool_size accounts", Unsupported(_ONE_ROUTE)),
-    ("compression", Unsupported("routes are not compressed")),
     ("permissions", Unsupported("servers of a cluster tell each other of all interest")),
     ("connect_backoff", Unsupported("routes are dialled again every second", may_be_off=True)),
     ("ping_interval ping_max write_deadline write_timeout", Unsupported("routes keep to the limits of the top level")),

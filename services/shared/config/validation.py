@@ -105,6 +105,11 @@ def _check_cluster(cluster: ClusterOptions) -> None:
         raise ValidationError('cluster name "_" is reserved')
     if is_bcrypt(cluster.password):
         raise ValidationError("a bcrypt hash as the password of a cluster is not supported yet")
+    if cluster.compression.mode != "accept":
+        # Imported here: few clusters say anything of it.
+        from services.shared.config.schema_compression import check_compression
+
+        check_compression(cluster.compression)
     if cluster.routes and not cluster.port:
         raise ValidationError("solicited routes require cluster capabilities, e.g. --cluster")
     _check_advertised("Error setting cluster address with ClusterAdvertise value of %s, err=", cluster.advertise)

@@ -12,6 +12,7 @@ __all__ = [
     "Permit",
     "S2Error",
     "S2Session",
+    "TlsClient",
     "TlsConfigError",
     "TlsError",
     "TlsServer",
@@ -175,6 +176,21 @@ class TlsServer:
         pinned_certs: Sequence[str],
     ) -> TlsServer: ...
     def accept(self) -> TlsSession: ...
+
+@final
+class TlsClient:
+    def __new__(
+        cls,
+        *,
+        certificates: Sequence[tuple[str, str]],
+        ca_file: str | None,
+        insecure: bool,
+        min_version: str,
+        cipher_suites: Sequence[str],
+        curves: Sequence[str],
+        pinned_certs: Sequence[str],
+    ) -> TlsClient: ...
+    def dial(self, host: str) -> TlsSession: ...
 
 @final
 class TlsSession:

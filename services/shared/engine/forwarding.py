@@ -36,6 +36,18 @@ class WebsocketLayer:
 
 
 @record
+class Layers:
+    """What lies between the socket of another server and the protocol, as its handshake agreed (`runtime.layered_stream`).
+
+    `received` was read from the socket already, where there are no sessions that keep it.
+    """
+
+    received: bytes = b""
+    tls: TlsSession | None = None
+    s2: S2Session | None = None
+
+
+@record
 class OpenRule:
     """Lets the engine settle a plain CONNECT by itself where nobody has to say who they are.
 
@@ -407,6 +419,10 @@ class Forwarding(EngineControl):
     def routes(self) -> list[ConnectionView]:
         """All open connections to other servers of the cluster."""
         return [_connection_view(*view) for view in self._engine.routes()]
+
+    def compressions(self, cids: Sequence[int]) -> list[str | None]:
+        """For each of these connections the mode of its compression between servers, None without one."""
+        return self._engine.compressions(cids)
 
     def peer_certificates(self, cids: Sequence[int]) -> list[list[bytes]]:
         """For each of these connections the certificates that its peer showed (DER), its own first."""

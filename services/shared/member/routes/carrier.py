@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from services.shared.engine.forwarding import Layers
 from services.shared.wire.close_reasons import CloseReason
 
 
@@ -13,8 +14,8 @@ class Carrier(Protocol):
     def next_cid(self) -> int:
         """A number for a route."""
 
-    def carry(self, fd: int, *, cid: int, received: bytes, headers: bool) -> None:
-        """Takes over the socket of a route, of which `received` was read already."""
+    def carry(self, fd: int, layers: Layers, *, cid: int, headers: bool) -> None:
+        """Takes over the socket of a route, with what is over it."""
 
     def tell_peer(self, cid: int, line: bytes) -> None:
         """Sends a line."""

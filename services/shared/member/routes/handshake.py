@@ -1,17 +1,19 @@
 """The handshake of a route, either side, as a machine of bytes (reference: wire protocol 2.4, 2.16). Pure.
 
 ```text
-dialled:   INFO of the peer -> CONNECT, INFO, PING -> anything but -ERR: joined
-accepted:  INFO -> CONNECT of the peer, its INFO -> joined
+dialled:   INFO of the peer -> CONNECT, INFO [, Compress, INFO of the peer -> INFO], PING -> anything but -ERR: joined
+accepted:  INFO -> CONNECT of the peer, its INFO [-> Compress, INFO -> its INFO] -> joined
 ```
 
-Whoever dials waits for the peer's INFO first: it tells who it is before we say anything, and asks for credentials.
+Whoever dials waits for the peer's INFO first: it tells who it is before we say anything, and asks for credentials. Where
+both agree on compression, the INFO that tells so is not yet the one that introduces anybody.
 """
 
 from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from services.shared.member.compression import UnknownCompressionError, answer, choose
 from services.shared.member.routes.mesh import Mesh, Rejection
 from services.shared.member.routes.route_info import (
     LINE_BYTES_MAX,
@@ -53,7 +55,21 @@ class Failed:
     text: str
 
 
+@record
+class Compress:
+    """After `output` and what was taken in so far, both directions are compressed.
+
+    `received` came already and belongs to that; `greeting` is to be sent first.
+    """
+
+    mode: str
+    received: bytes
+    greeting: bytes
+
+
 Outcome: TypeAlias = Joined | Failed
+Step: TypeAlias = Outcome | Compress | None
+"""What came of input: the end of the handshake, a change on the way, or nothing yet."""
 
 
 def _refused(reason: CloseReason, text: str, *, err: str = "") -> Failed:
@@ -77,6 +93,11 @@ class _Lines:
         verb, _, argument = line.removesuffix(b"\r").partition(b" ")
         return verb.upper(), argument.strip()
 
+    def take(self) -> bytes:
+        """What was not cut yet, taken out."""
+        received, self.received = self.received, b""
+        return received
+
     @property
     def is_too_long(self) -> bool:
         return len(self.received) > LINE_BYTES_MAX and b"\n" not in self.received[:LINE_BYTES_MAX]
@@ -85,7 +106,7 @@ class _Lines:
 class DialledHandshake:
     """We are the one who dialled. `output` is what is to be sent; whoever sends it empties it."""
 
-    __slots__ = ("_credentials", "_gossip_mode", "_info", "_lines", "_mesh", "output")
+    __slots__ = ("_compression", "_credentials", "_gossip_mode", "_info", "_lines", "_mesh", "output")
 
     def __init__(self, mesh: Mesh, *, credentials: Credentials, gossip_mode: int) -> None:
         self._mesh = mesh
@@ -93,6 +114,7 @@ class DialledHandshake:
         self._gossip_mode = gossip_mode
         self._lines = _Lines()
         self._info: RouteInfo | None = None
+        self._compression: str | None = None
         self.output = b""
 
     @property
@@ -100,8 +122,8 @@ class DialledHandshake:
         """Who the other side is, once it said so and was not refused."""
         return self._info
 
-    def receive(self, data: bytes) -> Outcome | None:
-        """Takes input; returns the outcome once there is one."""
+    def receive(self, data: bytes) -> Step:
+        """Takes input."""
         lines = self._lines
         lines.received += data
         while True:
@@ -117,15 +139,15 @@ class DialledHandshake:
                 return self._taken_in(verb, before)
             if verb != b"INFO":
                 return _refused(CloseReason.PROTOCOL_VIOLATION, f"wanted INFO, got {verb[:16]!r}")
-            failed = self._introduced(argument)
-            if failed is not None:
-                return failed
+            step = self._introduced(argument)
+            if step is not None:
+                return step
         if self._info is not None and lines.received and not lines.received.startswith((b"-", b"I", b"i")):
             # A line longer than what came so far can only be traffic.
             return self._joined(lines.received)
         return _too_long() if lines.is_too_long else None
 
-    def _introduced(self, argument: bytes) -> Failed | None:
+    def _introduced(self, argument: bytes) -> Failed | Compress | None:
         try:
             info = parse_info(argument)
         except MalformedLineError as error:
@@ -135,12 +157,27 @@ class DialledHandshake:
             rejection = self._mesh.agree(info.cluster, dynamic=info.cluster_dynamic, solicited=True)
         if rejection is not None:
             return Failed(rejection=rejection, text=rejection.text or rejection.reason.text)
+        if self._compression is not None:
+            # The second INFO: the peer speaks compressed as well.
+            self._introduce(info, self._compression)
+            return None
+        try:
+            mode = choose(self._mesh.compression, info.compression)
+        except UnknownCompressionError as error:
+            return _unknown_compression(error)
+        self._compression = answer(mode, local=self._mesh.compression, remote=info.compression)
+        given = self._credentials
+        self.output += self._mesh.connect(user=given.user, password=given.password)
+        if not mode:
+            self._introduce(info, self._compression)
+            return None
+        self.output += self._mesh.info(gossip_mode=self._gossip_mode, compression=mode)
+        return Compress(mode=mode, received=self._lines.take(), greeting=b"")
+
+    def _introduce(self, info: RouteInfo, compression: str) -> None:
         self._info = info
         self._mesh.dialling(info.server_id)
-        given = self._credentials
-        connect = self._mesh.connect(user=given.user, password=given.password)
-        self.output += connect + self._mesh.info(gossip_mode=self._gossip_mode) + b"PING\r\n"
-        return None
+        self.output += self._mesh.info(gossip_mode=self._gossip_mode, compression=compression) + b"PING\r\n"
 
     def _taken_in(self, verb: bytes, rest: bytes) -> Outcome:
         if verb[:4] not in _PLAIN and verb not in _PLAIN:
@@ -159,28 +196,29 @@ class DialledHandshake:
 class AcceptedHandshake:
     """The other side dialled. `output` starts with our INFO."""
 
-    __slots__ = ("_connect", "_lines", "_mesh", "_wanted", "output")
+    __slots__ = ("_compared", "_connect", "_lines", "_mesh", "_wanted", "output")
 
     def __init__(self, mesh: Mesh, *, wanted: Credentials) -> None:
         self._mesh = mesh
         self._wanted = wanted
         self._lines = _Lines()
         self._connect: RouteConnect | None = None
+        self._compared = False
         self.output = mesh.info()
 
-    def receive(self, data: bytes) -> Outcome | None:
-        """Takes input; returns the outcome once there is one."""
+    def receive(self, data: bytes) -> Step:
+        """Takes input."""
         lines = self._lines
         lines.received += data
         while (line := lines.next()) is not None:
             verb, argument = line
-            outcome: Outcome | None
+            step: Step
             if self._connect is None:
-                outcome = self._authenticate(verb, argument)
+                step = self._authenticate(verb, argument)
             else:
-                outcome = self._introduced(self._connect, verb, argument)
-            if outcome is not None:
-                return outcome
+                step = self._introduced(self._connect, verb, argument)
+            if step is not None:
+                return step
         return _too_long() if lines.is_too_long else None
 
     def _authenticate(self, verb: bytes, argument: bytes) -> Outcome | None:
@@ -217,7 +255,7 @@ class AcceptedHandshake:
         user = matches_plain(stored=self._wanted.user, given=connect.user)
         return matches_plain(stored=self._wanted.password, given=connect.password) and user
 
-    def _introduced(self, connect: RouteConnect, verb: bytes, argument: bytes) -> Outcome | None:
+    def _introduced(self, connect: RouteConnect, verb: bytes, argument: bytes) -> Step:
         if verb[:4] in (b"PING", b"PONG"):
             self.output += b"PONG\r\n" if verb[:4] == b"PING" else b""
             return None
@@ -230,12 +268,25 @@ class AcceptedHandshake:
             info = parse_info(argument)
         except MalformedLineError as error:
             return _refused(CloseReason.PROTOCOL_VIOLATION, f"INFO: {error}")
+        if not self._compared:
+            self._compared = True
+            try:
+                mode = choose(self._mesh.compression, info.compression)
+            except UnknownCompressionError as error:
+                return _unknown_compression(error)
+            if mode:
+                return Compress(mode=mode, received=self._lines.take(), greeting=self._mesh.info(compression=mode))
         rejection = self._mesh.judge(info, solicited=False)
         if rejection is None and info.cluster:
             rejection = self._mesh.agree(info.cluster, dynamic=info.cluster_dynamic, solicited=False)
         if rejection is not None:
             return Failed(rejection=rejection, text=rejection.text or rejection.reason.text)
         return Joined(info=info, headers=info.headers and connect.headers, rest=self._lines.received)
+
+
+def _unknown_compression(error: UnknownCompressionError) -> Failed:
+    text = f"unsupported route compression mode {error}"
+    return _refused(CloseReason.PROTOCOL_VIOLATION, text, err=text)
 
 
 def _too_long() -> Failed:

@@ -44,6 +44,8 @@ class Member:
     connect_urls: tuple[str, ...]
     ws_connect_urls: tuple[str, ...]
     advertises: bool
+    compression: str = "off"
+    tls: bool = False
 
 
 @record
@@ -143,9 +145,15 @@ class Mesh:
 
     # What is said.
 
-    def info(self, *, gossip_mode: int = GOSSIP_DEFAULT) -> bytes:
-        """Our INFO."""
-        return render("INFO", self._info_members() | {"gossip_mode": gossip_mode or None})
+    def info(self, *, gossip_mode: int = GOSSIP_DEFAULT, compression: str | None = None) -> bytes:
+        """Our INFO; with `compression` what was chosen, else what is configured."""
+        members = self._info_members() | {"gossip_mode": gossip_mode or None}
+        return render("INFO", members if compression is None else members | {"compression": compression})
+
+    @property
+    def compression(self) -> str:
+        """The mode that is configured."""
+        return self._member.compression
 
     def connect(self, *, user: str, password: str) -> bytes:
         """Our CONNECT."""
@@ -158,7 +166,7 @@ class Mesh:
                 "pedantic": False,
                 "user": user,
                 "pass": password,
-                "tls_required": False,
+                "tls_required": member.tls,
                 "headers": member.headers,
                 "name": member.server_id,
                 "cluster": member.cluster,
@@ -179,6 +187,7 @@ class Mesh:
             "port": member.port,
             "headers": member.headers,
             "auth_required": member.auth_required,
+            "compression": member.compression,
             "max_payload": member.max_payload_bytes,
             "ip": member.ip,
             "cluster": member.cluster,
@@ -186,7 +195,7 @@ class Mesh:
             "connect_urls": member.connect_urls if urls else (),
             "ws_connect_urls": member.ws_connect_urls if urls else (),
             "ldm": self._lame_duck,
-        }
+        } | ({"tls_required": True, "tls_verify": True} if member.tls else {})
 
     # What is judged.
 
@@ -215,9 +224,6 @@ class Mesh:
             return Rejection(reason=CloseReason.DUPLICATE_ROUTE, self_route=True)
         if not solicited and info.server_name == self._member.server_name:
             return Rejection(reason=CloseReason.DUPLICATE_SERVER_NAME)
-        if not info.has_known_compression:
-            text = f"unsupported route compression mode {quote(info.compression)}"
-            return Rejection(reason=CloseReason.PROTOCOL_VIOLATION, text=text)
         if info.account:
             account = quote(info.account)
             text = f"Not possible to have a dedicated route for account {account} between those servers"
