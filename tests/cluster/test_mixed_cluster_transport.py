@@ -18,7 +18,7 @@ Kinds = tuple[ServerKind, ServerKind]
 pairs = pytest.mark.parametrize("kinds", PAIRS, ids=pair_name)
 
 SIZES = (0, 1, 100, 4_000, 65_536, 70_000, 300_000, 1_000_000)
-SLOW_IS_FAR = "{ mode: s2_auto\n rtt_thresholds: [\"0s\", \"0s\", \"5s\"] }"
+SLOW_IS_FAR = '{ mode: s2_auto\n rtt_thresholds: ["0s", "0s", "5s"] }'
 AGREED = {
     # What the seed and the joiner are configured for, and what either ends up with.
     "nothing said": ("", "", "off", "off"),

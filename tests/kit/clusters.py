@@ -38,7 +38,11 @@ def cluster_config(
 
 @asynccontextmanager
 async def pair_of_servers(
-    kinds: tuple[ServerKind, ServerKind], *, config: str = "", more: str = "", joiner_more: str | None = None,
+    kinds: tuple[ServerKind, ServerKind],
+    *,
+    config: str = "",
+    more: str = "",
+    joiner_more: str | None = None,
     **options: Any,
 ) -> AsyncIterator[tuple[Server, Server]]:
     """A seed and a server that has dialled it; both have `config` outside of their cluster blocks.

@@ -41,15 +41,17 @@ def pack_plain(data: bytes, *, identifier: bytes = IDENTIFIER) -> bytes:
 
 
 class StreamReader:
-    """Reads streams; `kinds` are the types of all chunks so far."""
+    """Reads streams; `kinds` are the types of all chunks so far, `packed_bytes` the size of them all."""
 
     def __init__(self) -> None:
         self._waiting = b""
         self.kinds: list[int] = []
+        self.packed_bytes = 0
 
     def read(self, received: bytes) -> bytes:
         """The bytes that whole chunks stand for; asserts that they are sound."""
         self._waiting += received
+        self.packed_bytes += len(received)
         plain = b""
         while len(self._waiting) >= 4:
             kind, size = self._waiting[0], int.from_bytes(self._waiting[1:4], "little")
