@@ -10,7 +10,8 @@ from services.router.rules import client_urls, cluster_name, websocket_urls
 from services.shared.config.addresses import is_ip_address
 from services.shared.config.options import ClusterOptions, Options
 from services.shared.config.route_urls import parse_route_url
-from services.shared.engine.forwarding import Forwarding, Handover, Layers
+from services.shared.engine.forwarding import Forwarding, Handover
+from services.shared.engine.layers import Layers
 from services.shared.member.routes.handshake_loop import RouteLayers
 from services.shared.member.routes.mesh import Member
 from services.shared.records.record import replace

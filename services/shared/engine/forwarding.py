@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from services.shared.config.options import SubjectMapping
 from services.shared.engine import _native
+from services.shared.engine.layers import S2Session, TlsSession
 from services.shared.identity.permissions import Permissions, SubjectPermission
 from services.shared.records.record import fields, record
 from services.shared.wire.close_reasons import CloseReason
@@ -18,8 +19,6 @@ from services.shared.wire.close_reasons import CloseReason
 Permit: TypeAlias = _native.Permit
 Mappings: TypeAlias = _native.Mappings
 Imports: TypeAlias = _native.Imports
-TlsSession: TypeAlias = _native.TlsSession
-S2Session: TypeAlias = _native.S2Session
 Event: TypeAlias = tuple[Any, ...]
 ConnectionKind: TypeAlias = Literal["client", "link", "route", "leaf_below", "leaf_above", "gateway_out", "gateway_in"]
 
@@ -33,18 +32,6 @@ class WebsocketLayer:
     frame_bytes_max: int | None
     fragment_compressed: bool
     message_bytes_max: int
-
-
-@record
-class Layers:
-    """What lies between the socket of another server and the protocol, as its handshake agreed (`runtime.layered_stream`).
-
-    `received` was read from the socket already, where there are no sessions that keep it.
-    """
-
-    received: bytes = b""
-    tls: TlsSession | None = None
-    s2: S2Session | None = None
 
 
 @record

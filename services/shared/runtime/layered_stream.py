@@ -12,9 +12,8 @@ from typing import Final
 
 import trio
 
-from services.shared.engine import _native
-from services.shared.engine.forwarding import Layers
-from services.shared.runtime.tls import SecureStream, TlsSession, send_all, shake_hands
+from services.shared.engine.layers import Layers, S2Error, S2Session
+from services.shared.runtime.tls import SecureStream, TlsError, TlsSession, send_all, shake_hands
 
 READ_BYTES: Final = 64 << 10
 
@@ -33,7 +32,7 @@ class LayeredStream:
         self._opened = trio.current_time()
         self._tls: TlsSession | None = None
         self._secure: SecureStream | None = None
-        self._s2: _native.S2Session | None = None
+        self._s2: S2Session | None = None
 
     @property
     def tls(self) -> TlsSession | None:
@@ -51,7 +50,7 @@ class LayeredStream:
         `s2_auto` starts with the time since the connection came up as its round trip time.
         """
         rtt_ns = max(1, round((trio.current_time() - self._opened) * 1e9))
-        self._s2 = _native.S2Session(mode, rtt_ns=rtt_ns, thresholds_ns=thresholds_ns)
+        self._s2 = S2Session(mode, rtt_ns=rtt_ns, thresholds_ns=thresholds_ns)
         return self._unpack(received) if received else b""
 
     async def recv(self) -> bytes:
@@ -73,7 +72,7 @@ class LayeredStream:
             return
         try:
             await send_all(self._secure or self._socket, data)
-        except _native.TlsError as error:
+        except TlsError as error:
             raise BrokenLayerError(str(error)) from error
 
     async def finish(self) -> None:
@@ -96,7 +95,7 @@ class LayeredStream:
         assert self._s2 is not None, "there is a session"
         try:
             return self._s2.receive(received)
-        except _native.S2Error as error:
+        except S2Error as error:
             raise BrokenLayerError(str(error)) from error
 
     async def _recv_below(self) -> bytes:
@@ -104,5 +103,5 @@ class LayeredStream:
             return await self._socket.recv(READ_BYTES)
         try:
             return await self._secure.recv(READ_BYTES)
-        except _native.TlsError as error:
+        except TlsError as error:
             raise BrokenLayerError(str(error)) from error

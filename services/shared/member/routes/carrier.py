@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from services.shared.engine.forwarding import Layers
+from services.shared.engine.layers import Layers
 from services.shared.wire.close_reasons import CloseReason
 
 
