@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.router.admission.advertising import split_host_port
 from services.router.rules import client_urls, cluster_name, websocket_urls
 from services.shared.config.addresses import is_ip_address
-from services.shared.config.options import ClusterOptions, Options
+from services.shared.config.options import ClusterOptions, Options, TlsOptions
 from services.shared.config.route_urls import parse_route_url
 from services.shared.engine.forwarding import Forwarding, Handover
 from services.shared.engine.layers import Layers
 from services.shared.member.routes.handshake_loop import RouteLayers
 from services.shared.member.routes.mesh import Member
+from services.shared.member.vouching import Vouching
 from services.shared.records.record import replace
 from services.shared.runtime.role_plan import CLUSTER_LISTENER, Identity
 from services.shared.telemetry.release import COMPATIBLE_RELEASE, PRODUCT, PRODUCT_VERSION
@@ -71,7 +72,16 @@ def route_layers(cluster: ClusterOptions) -> RouteLayers:
         client=build_tls_client(tls),
         tls_timeout_s=tls.timeout_ns / 1e9,
         tls_name=next((host for host in hosts if not is_ip_address(host)), ""),
+        vouching=_vouching(cluster, tls, hosts),
     )
+
+
+def _vouching(cluster: ClusterOptions, tls: TlsOptions, hosts: Sequence[str]) -> Vouching | None:
+    if not tls.verify_and_map and not tls.check_known_urls:
+        return None
+    return Vouching(
+        user=cluster.user if tls.verify_and_map else "", hosts=tuple(hosts) if tls.check_known_urls else ()
+    )  # fmt: skip
 
 
 class EngineCarrier:

@@ -92,12 +92,13 @@ class Serving:
                 sockets, engine=self.engine, desk=self.desk, reception=self.reception, log=self.log, nursery=nursery
             )
             try:
-                porters = self.doors.prepare(self.options)
+                porters, layers = self.doors.prepare(self.options), self._route_layers(self.options)
             except ValueError as error:
                 self._fail(str(error))
                 return
             self.inspection.open(nursery)
-            self._join_cluster(nursery)
+            if layers is not None:
+                self._join_cluster(nursery, layers)
             nursery.start_soon(events_loop, self.engine, self.sink, name="events")
             nursery.start_soon(self._open_doors, porters)
             if self.channel is not None:
@@ -156,8 +157,8 @@ class Serving:
             self.log.error(f"Failed to apply the new configuration: {error}")
             return
         self.options = options
-        if self.cluster is not None and layers is not None:
-            self.cluster.layers = layers
+        if self.cluster is not None:
+            self.cluster.layers = layers or self.cluster.layers
             name_accounts(self.engine, rules.directory, self.numbers)
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
         self.own.follow(options.log)
@@ -169,19 +170,20 @@ class Serving:
         self.inspection.follow(options, loaded_ns=loaded_ns)
 
     def _route_layers(self, options: Options) -> RouteLayers | None:
-        """What the routes of a cluster have under their protocol from now on; raises ValueError for files without use."""
-        if self.cluster is None or options.cluster is None:
+        """What routes have under their protocol; raises ValueError for files without use, and is None without a cluster."""
+        cluster = clustered(options)
+        if cluster is None:
             return None
+        # Only then are its modules needed.
         from services.router.cluster import route_layers
 
-        return route_layers(options.cluster)
+        return route_layers(cluster)
 
-    def _join_cluster(self, nursery: trio.Nursery) -> None:
-        """Starts the routes, where there is a cluster. Only then are its modules needed."""
+    def _join_cluster(self, nursery: trio.Nursery, layers: RouteLayers) -> None:
+        """Starts the routes."""
         options = clustered(self.options)
-        if options is None:
-            return
-        from services.router.cluster import EngineCarrier, member, route_layers
+        assert options is not None, "there are layers for it"
+        from services.router.cluster import EngineCarrier, member
         from services.shared.member.routes.mesh import Mesh
         from services.shared.member.routes.mesh_loop import MeshLoops, Reporting
 
@@ -190,7 +192,7 @@ class Serving:
             connect=self.options.connect_error_reports, reconnect=self.options.reconnect_error_reports
         )  # fmt: skip
         self.cluster = self.sink.routes = MeshLoops(
-            Mesh(myself), options, carrier=EngineCarrier(self.engine, self.options), layers=route_layers(options),
+            Mesh(myself), options, carrier=EngineCarrier(self.engine, self.options), layers=layers,
             reporting=reporting, on_change=self._cluster_changed, log=self.log,
         )  # fmt: skip
         mesh = self.cluster.mesh

@@ -105,6 +105,53 @@ async def test_routes_are_encrypted(kinds: Kinds, compression: str, authority: C
 
 
 @pairs
+async def test_servers_without_a_common_authority_stay_strangers(
+    kinds: Kinds, authority: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    strangers = CertificateAuthority(tmp_path_factory.mktemp("strangers"), name="strangers")
+    more = {"more": tls(authority), "joiner_more": tls(strangers)}
+    async with pair_of_servers(kinds, monitoring=True, **more) as (seed, joiner):
+        for server in (seed, joiner):
+            await eventually(lambda server=server: "TLS route handshake error: " in server.log_text(), what="a refusal")
+        assert (await compressions(seed), await compressions(joiner)) == (set(), set())
+
+
+async def test_a_server_without_tls_is_no_member_of_a_cluster_with_it(authority: CertificateAuthority) -> None:
+    for one, other in ((tls(authority), ""), ("", tls(authority))):
+        kinds = (ServerKind.OURS, ServerKind.OURS)
+        async with pair_of_servers(kinds, monitoring=True, more=one, joiner_more=other) as (seed, joiner):
+
+            def refused(seed: Server = seed, joiner: Server = joiner) -> bool:
+                return "TLS route handshake error: " in seed.log_text() + joiner.log_text()
+
+            await eventually(refused, what="a refusal")
+            assert not await compressions(seed) and not await compressions(joiner)
+
+
+async def test_a_reload_brings_another_certificate_for_routes(
+    authority: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("renewed")
+    old = authority.issue("seed-old", dns=("elsewhere",))
+    for name, part in (("cert.pem", old.cert_file), ("cert.key", old.key_file)):
+        (folder / name).write_bytes(part.read_bytes())
+    files = f'cert_file: "{folder}/cert.pem", key_file: "{folder}/cert.key", ca_file: "{authority.ca_file}"'
+    kinds = (ServerKind.OURS, ServerKind.OURS)
+    pair = pair_of_servers(kinds, monitoring=True, more=f"tls {{ {files} }}", joiner_more=tls(authority))
+    async with pair as (seed, joiner):
+        await eventually(lambda: "x509" in joiner.log_text(), what="a refusal of the old certificate")
+        shown = authority.issue_server("renewed")
+        for name, part in (("cert.pem", shown.cert_file), ("cert.key", shown.key_file)):
+            (folder / name).write_bytes(part.read_bytes())
+        seed.signal(signal.SIGHUP)
+
+        async def joined() -> bool:
+            return await compressions(seed) == {"off"}
+
+        await eventually(joined, what="the route")
+
+
+@pairs
 async def test_a_peer_that_is_killed_and_comes_again_is_served_again(
     kinds: Kinds, authority: CertificateAuthority
 ) -> None:

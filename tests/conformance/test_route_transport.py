@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from typing import Any
 
 import pytest
 import trio
@@ -14,6 +15,11 @@ from tests.kit.clusters import cluster_config
 from tests.kit.routepeer import RoutePeer, route_peer
 from tests.kit.s2 import IDENTIFIER, SNAPPY_IDENTIFIER, checksum, chunk, pack_plain
 from tests.kit.servers import Server
+
+
+def _user(name: str) -> str:
+    return f'authorization {{ user: "{name}", password: p }}'
+
 
 ACCOUNTS = "accounts { X { users: [{user: x, password: x}] } }\nno_auth_user: x\n"
 SAID = {
@@ -184,10 +190,10 @@ async def test_what_is_no_stream_ends_the_route(shared_server: StartServer, logi
     await client.ping_pong()
 
 
-def tls_config(authority: CertificateAuthority, more: str = "") -> str:
+def tls_config(authority: CertificateAuthority, more: str = "", *, tls: str = "") -> str:
     shown = authority.issue_server()
     files = f'cert_file: "{shown.cert_file}", key_file: "{shown.key_file}", ca_file: "{authority.ca_file}"'
-    return cluster_config(more=f"tls {{ {files} }}\n{more}") + ACCOUNTS
+    return cluster_config(more=f"tls {{ {files}\n{tls} }}\n{more}") + ACCOUNTS
 
 
 async def test_a_route_with_tls_speaks_nothing_else(
@@ -226,6 +232,45 @@ async def test_a_peer_without_a_certificate_is_not_let_in(
     server = shared_server(tls_config(authority))
     for context in (authority.client_context(), None):
         assert not await _is_greeted(server, context)
+
+
+ROUTES = 'routes: ["nats://a.b.example:1", "nats://127.0.0.9:1"]'
+VOUCHERS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
+    # Options of the cluster and its TLS, what the certificate of the peer says, and whether that lets it in.
+    "known host": (ROUTES, "verify_cert_and_check_known_urls: true", {"dns": ("A.B.Example",)}, True),
+    "one of two hosts": (ROUTES, "verify_cert_and_check_known_urls: true", {"dns": ("no", "a.b.example")}, True),
+    "any host of the domain": (ROUTES, "verify_cert_and_check_known_urls: true", {"dns": ("*.b.example",)}, True),
+    "any domain": (ROUTES, "verify_cert_and_check_known_urls: true", {"dns": ("*.*.example",)}, False),
+    "other host": (ROUTES, "verify_cert_and_check_known_urls: true", {"dns": ("x.example",)}, False),
+    "address": (ROUTES, "verify_cert_and_check_known_urls: true", {"ip": ("127.0.0.9",)}, False),
+    "address as a name": (ROUTES, "verify_cert_and_check_known_urls: true", {"dns": ("127.0.0.9",)}, True),
+    "common name": (ROUTES, "verify_cert_and_check_known_urls: true", {"subject": (("CN", "a.b.example"),)}, False),
+    "mapped subject": (_user("CN=peer"), "verify_and_map: true", {"subject": (("CN", "peer"),)}, True),
+    "other subject": (_user("CN=peer"), "verify_and_map: true", {"subject": (("CN", "other"),)}, False),
+    "mapped name": (_user("peer.example"), "verify_and_map: true", {"dns": ("peer.example",)}, True),
+    "mapped URI": (_user("peer.example"), "verify_and_map: true", {"uri": ("peer.example",)}, True),
+    "nobody to map to": ("", "verify_and_map: true", {"subject": (("CN", "peer"),)}, False),
+}
+
+
+@pytest.mark.parametrize("voucher", sorted(VOUCHERS))
+async def test_certificates_may_vouch_for_servers(
+    shared_server: StartServer, authority: CertificateAuthority, voucher: str
+) -> None:
+    more, tls, says, fits = VOUCHERS[voucher]
+    shown = authority.issue("voucher", **says)
+    server = shared_server(tls_config(authority, more, tls=tls))
+    async with route_peer(server, tls=authority.client_context(shown)) as peer:
+        # A password does not help where certificates decide.
+        user = json.dumps({"cluster": "C", "user": "CN=peer", "pass": "p"})
+        await peer.send(f"CONNECT {user}\r\n".encode())
+        if not fits:
+            assert await peer.closing_words() == [b"-ERR 'Authorization Violation'"]
+            return
+        await peer.introduce()
+        await peer.send(b"PING\r\n")
+        while (line := await peer.line()) != b"PONG":
+            assert line and not line.startswith(b"-ERR")
 
 
 async def _is_greeted(server: Server, context: ssl.SSLContext | None) -> bool:

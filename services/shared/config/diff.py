@@ -231,6 +231,8 @@ def _lines(old: Options, new: Options) -> Iterator[str]:
         yield f"Reloaded: fast producers will {'not ' if new.no_fast_producer_stall else ''}be stalled"
     yield from _changed(old, new, _FILE_LINES)
     yield from _tls_lines(old.tls, new.tls)
+    if old.cluster != new.cluster:
+        yield "Reloaded: cluster"
     yield from _changed(old, new, _LATE_LINES)
     if old.server_tags != new.server_tags:
         yield "Reloaded: tags"

@@ -32,7 +32,8 @@ class TlsCertificate:
 class TlsOptions:
     """One `tls` block. `handshake_first_delay_ns`: None = INFO first; 0 = handshake first; >0 = wait, then fall back.
 
-    `certificates_listed`: they came from a `certs` array. `insecure` only matters to a side that dials.
+    `certificates_listed`: they came from a `certs` array. `insecure` only matters to a side that dials. `check_known_urls`:
+    between servers, only those hosts may come that are dialled, too.
     """
 
     certificates: tuple[TlsCertificate, ...] = ()
@@ -41,6 +42,7 @@ class TlsOptions:
     verify: bool = False
     verify_and_map: bool = False
     insecure: bool = False
+    check_known_urls: bool = False
     timeout_ns: int = 2 * SECOND_NS
     cipher_suites: tuple[str, ...] = ()
     curve_preferences: tuple[str, ...] = ()

@@ -115,7 +115,7 @@ def _tls(entry: Entry) -> TlsOptions:
     # Imported here: only clusters with TLS read certificates.
     from services.shared.config.schema_tls import tls
 
-    return tls(entry)
+    return tls(entry, between_servers=True)
 
 
 def _retries(entry: Entry) -> int:

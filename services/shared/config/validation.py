@@ -110,6 +110,8 @@ def _check_cluster(cluster: ClusterOptions) -> None:
         from services.shared.config.schema_compression import check_compression
 
         check_compression(cluster.compression)
+    if cluster.tls is not None and not cluster.tls.certificates:
+        raise ValidationError("TLS of a cluster needs a certificate: each server shows its own, whoever dials")
     if cluster.routes and not cluster.port:
         raise ValidationError("solicited routes require cluster capabilities, e.g. --cluster")
     _check_advertised("Error setting cluster address with ClusterAdvertise value of %s, err=", cluster.advertise)

@@ -194,13 +194,17 @@ class DialledHandshake:
 
 
 class AcceptedHandshake:
-    """The other side dialled. `output` starts with our INFO."""
+    """The other side dialled. `output` starts with our INFO.
 
-    __slots__ = ("_compared", "_connect", "_lines", "_mesh", "_wanted", "output")
+    `vouched`: whether its certificate lets it in, in place of credentials; None where certificates do not decide that.
+    """
 
-    def __init__(self, mesh: Mesh, *, wanted: Credentials) -> None:
+    __slots__ = ("_compared", "_connect", "_lines", "_mesh", "_vouched", "_wanted", "output")
+
+    def __init__(self, mesh: Mesh, *, wanted: Credentials, vouched: bool | None = None) -> None:
         self._mesh = mesh
         self._wanted = wanted
+        self._vouched = vouched
         self._lines = _Lines()
         self._connect: RouteConnect | None = None
         self._compared = False
@@ -247,6 +251,8 @@ class AcceptedHandshake:
         return None
 
     def _knows(self, connect: RouteConnect) -> bool:
+        if self._vouched is not None:
+            return self._vouched
         if not self._wanted.user:
             return True
         # Imported here: only clusters with credentials need it.

@@ -11,7 +11,10 @@ import trio
 
 from services.shared.config.addresses import is_ip_address
 from services.shared.config.options import DEFAULT_RTT_THRESHOLDS_NS
+from services.shared.identity.certificates import read_certificate
+from services.shared.identity.errors import CertificateError
 from services.shared.member.routes.handshake import AcceptedHandshake, Compress, DialledHandshake, Failed, Joined
+from services.shared.member.vouching import Vouching
 from services.shared.records.record import record
 from services.shared.runtime.layered_stream import LayeredStream
 from services.shared.runtime.tls import TlsClient, TlsHandshakeError, TlsServer, TlsSession
@@ -29,13 +32,15 @@ TLS_TIMEOUT: Final = "TLS route handshake error: i/o timeout"
 class RouteLayers:
     """What routes have under their protocol. `server` and `client` are None without TLS.
 
-    `tls_name` is the name that a peer which is dialled by its address must show, if there is one.
+    `tls_name` is the name that a peer which is dialled by its address must show, if there is one. `vouching` decides by the
+    certificate who may come, None where credentials do.
     """
 
     rtt_thresholds_ns: tuple[int, ...] = DEFAULT_RTT_THRESHOLDS_NS
     server: TlsServer | None = None
     client: TlsClient | None = None
     tls_timeout_s: float = 0.0
+    vouching: Vouching | None = None
     tls_name: str = ""
 
     @property
@@ -46,6 +51,16 @@ class RouteLayers:
     def accept(self) -> TlsSession | None:
         """The session of a connection that was accepted."""
         return None if self.server is None else self.server.accept()
+
+    def vouched(self, session: TlsSession | None) -> bool | None:
+        """Whether the certificate of a server that came lets it in; None where certificates do not decide that."""
+        if self.vouching is None:
+            return None
+        der = session.peer_certificate_der if session is not None else None
+        try:
+            return der is not None and self.vouching.vouches(read_certificate(der))
+        except CertificateError:
+            return False
 
     def dial(self, host: str) -> TlsSession | None:
         """The session of a connection that was dialled."""

@@ -157,7 +157,6 @@ class MeshLoops:
 
     async def _accepted(self, connection: socket.socket, ip: str, port: int) -> None:
         own = Credentials(user=self._options.user, password=self._options.password)
-        handshake = AcceptedHandshake(self.mesh, wanted=own)
         timeout_ns = self._options.auth_timeout_ns
         self._handshakes += 1
         try:
@@ -167,6 +166,7 @@ class MeshLoops:
                 if failure:
                     self._log.error(f"{ip}:{port} - {failure}")
                     return
+                handshake = AcceptedHandshake(self.mesh, wanted=own, vouched=self.layers.vouched(stream.tls))
                 outcome: Dialled = _LATE
                 with trio.move_on_after(HANDSHAKE_S if timeout_ns is None else timeout_ns / 1e9):
                     outcome = await shake_hands(stream, handshake, self.layers)
