@@ -24,9 +24,7 @@ from services.shared.config.reading import (
 )
 from services.shared.config.route_urls import parse_route_url, shown_route_url
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
-from services.shared.identity.passwords import is_bcrypt
 
-_HASHED: Final = "servers of a cluster compare plain passwords"
 _NOT_FOR_ROUTES: Final = (
     ("users", "allow multiple users"),
     ("token", "support tokens"),
@@ -93,13 +91,6 @@ def _unknown_in_authorization(entry: Entry) -> None:
     unknown_field(entry)
 
 
-def _password(entry: Entry) -> str:
-    password = string(entry)
-    if is_bcrypt(password):
-        raise entry.problem(f'option "{entry.key.lower()}" is not supported yet as a bcrypt hash: {_HASHED}')
-    return password
-
-
 def _timeout(entry: Entry) -> int:
     return seconds_or_duration(entry, what="authorization")
 
@@ -137,6 +128,6 @@ _RULES: Final = table(
 )
 _AUTHORIZATION_RULES: Final = table(
     ("user username", "user", string),
-    ("password pass", "password", _password),
+    ("password pass", "password", string),
     ("timeout", "auth_timeout_ns", _timeout),
 )

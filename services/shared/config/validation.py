@@ -14,7 +14,6 @@ from services.shared.config.addresses import split_host_port
 from services.shared.config.errors import ValidationError
 from services.shared.config.options import ClusterOptions, Options, UserOptions, WebsocketOptions
 from services.shared.config.units import format_duration
-from services.shared.identity.passwords import is_bcrypt
 from services.shared.wire.quote import quote
 
 _PORT_MAX: Final = 65_535
@@ -103,8 +102,6 @@ def _check_cluster(cluster: ClusterOptions) -> None:
         raise ValidationError("cluster name cannot contain spaces")
     if cluster.name == "_":
         raise ValidationError('cluster name "_" is reserved')
-    if is_bcrypt(cluster.password):
-        raise ValidationError("a bcrypt hash as the password of a cluster is not supported yet")
     if cluster.compression.mode != "accept":
         # Imported here: few clusters say anything of it.
         from services.shared.config.schema_compression import check_compression

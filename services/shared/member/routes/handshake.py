@@ -67,8 +67,16 @@ class Compress:
     greeting: bytes
 
 
+@record
+class CheckPassword:
+    """A password has to be compared with a hash, which takes its time: `AcceptedHandshake.checked` is told the outcome."""
+
+    hash: str = field(repr=False)
+    given: str = field(repr=False)
+
+
 Outcome: TypeAlias = Joined | Failed
-Step: TypeAlias = Outcome | Compress | None
+Step: TypeAlias = Outcome | Compress | CheckPassword | None
 """What came of input: the end of the handshake, a change on the way, or nothing yet."""
 
 
@@ -199,7 +207,7 @@ class AcceptedHandshake:
     `vouched`: whether its certificate lets it in, in place of credentials; None where certificates do not decide that.
     """
 
-    __slots__ = ("_compared", "_connect", "_lines", "_mesh", "_vouched", "_wanted", "output")
+    __slots__ = ("_compared", "_connect", "_lines", "_mesh", "_unchecked", "_vouched", "_wanted", "output")
 
     def __init__(self, mesh: Mesh, *, wanted: Credentials, vouched: bool | None = None) -> None:
         self._mesh = mesh
@@ -207,6 +215,7 @@ class AcceptedHandshake:
         self._vouched = vouched
         self._lines = _Lines()
         self._connect: RouteConnect | None = None
+        self._unchecked: RouteConnect | None = None
         self._compared = False
         self.output = mesh.info()
 
@@ -225,11 +234,9 @@ class AcceptedHandshake:
                 return step
         return _too_long() if lines.is_too_long else None
 
-    def _authenticate(self, verb: bytes, argument: bytes) -> Outcome | None:
+    def _authenticate(self, verb: bytes, argument: bytes) -> Outcome | CheckPassword | None:
         if verb != b"CONNECT":
-            return _refused(
-                CloseReason.AUTHENTICATION_FAILURE, "authentication error", err=errors.AUTHORIZATION_VIOLATION
-            )
+            return _unknown()
         try:
             connect = parse_connect(argument)
         except MalformedLineError as error:
@@ -240,25 +247,36 @@ class AcceptedHandshake:
         if connect.gateway:
             text = f'Rejecting connection from gateway "{connect.gateway}" on the Route port'
             return _refused(CloseReason.WRONG_GATEWAY, text, err=text)
-        if not self._knows(connect):
-            return _refused(
-                CloseReason.AUTHENTICATION_FAILURE, "authentication error", err=errors.AUTHORIZATION_VIOLATION
-            )
+        known = self._knows(connect)
+        if isinstance(known, CheckPassword):
+            self._unchecked = connect
+            return known
+        return self._let_in(connect) if known else _unknown()
+
+    def checked(self, matches: bool) -> Step:
+        """The password was compared: goes on with what came meanwhile."""
+        connect, self._unchecked = self._unchecked, None
+        assert connect is not None, "there was something to check"
+        return (self._let_in(connect) if matches else _unknown()) or self.receive(b"")
+
+    def _let_in(self, connect: RouteConnect) -> Outcome | None:
         rejection = self._mesh.agree(connect.cluster, dynamic=connect.cluster_dynamic, solicited=False)
         if rejection is not None:
             return Failed(rejection=rejection, text=rejection.text)
         self._connect = connect
         return None
 
-    def _knows(self, connect: RouteConnect) -> bool:
+    def _knows(self, connect: RouteConnect) -> bool | CheckPassword:
         if self._vouched is not None:
             return self._vouched
         if not self._wanted.user:
             return True
         # Imported here: only clusters with credentials need it.
-        from services.shared.identity.passwords import matches_plain
+        from services.shared.identity.passwords import is_bcrypt, matches_plain
 
         user = matches_plain(stored=self._wanted.user, given=connect.user)
+        if user and is_bcrypt(self._wanted.password):
+            return CheckPassword(hash=self._wanted.password, given=connect.password)
         return matches_plain(stored=self._wanted.password, given=connect.password) and user
 
     def _introduced(self, connect: RouteConnect, verb: bytes, argument: bytes) -> Step:
@@ -288,6 +306,10 @@ class AcceptedHandshake:
         if rejection is not None:
             return Failed(rejection=rejection, text=rejection.text or rejection.reason.text)
         return Joined(info=info, headers=info.headers and connect.headers, rest=self._lines.received)
+
+
+def _unknown() -> Failed:
+    return _refused(CloseReason.AUTHENTICATION_FAILURE, "authentication error", err=errors.AUTHORIZATION_VIOLATION)
 
 
 def _unknown_compression(error: UnknownCompressionError) -> Failed:

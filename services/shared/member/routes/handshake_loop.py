@@ -5,7 +5,8 @@ Time limits are the caller's cancel scopes, but for that of TLS and for the mome
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Final, TypeAlias, assert_never
 
 import trio
 
@@ -13,7 +14,14 @@ from services.shared.config.addresses import is_ip_address
 from services.shared.config.options import DEFAULT_RTT_THRESHOLDS_NS
 from services.shared.identity.certificates import read_certificate
 from services.shared.identity.errors import CertificateError
-from services.shared.member.routes.handshake import AcceptedHandshake, Compress, DialledHandshake, Failed, Joined
+from services.shared.member.routes.handshake import (
+    AcceptedHandshake,
+    CheckPassword,
+    Compress,
+    DialledHandshake,
+    Failed,
+    Joined,
+)
 from services.shared.member.vouching import Vouching
 from services.shared.records.record import record
 from services.shared.runtime.layered_stream import LayeredStream
@@ -93,17 +101,32 @@ async def shake_hands(
             if not data:
                 return "the peer closed the connection"
             step = handshake.receive(data)
-            if isinstance(step, Compress):
+            while isinstance(step, Compress | CheckPassword):
                 await _send_output(stream, handshake)
-                data = stream.compress(step.mode, layers.rtt_thresholds_ns, step.received)
-                await stream.send(step.greeting)
-                step = handshake.receive(data)
-                assert not isinstance(step, Compress), "it is agreed once"
+                match step:
+                    case Compress():
+                        data = stream.compress(step.mode, layers.rtt_thresholds_ns, step.received)
+                        await stream.send(step.greeting)
+                        step = handshake.receive(data)
+                    case CheckPassword():
+                        assert isinstance(handshake, AcceptedHandshake), "whoever dials checks nobody"
+                        step = handshake.checked(await _matches(step))
+                    case _:
+                        assert_never(step)
             if step is not None:
                 await _send_output(stream, handshake)
                 return step
     except OSError as error:
         return os_text(error)
+
+
+async def _matches(check: CheckPassword) -> bool:
+    # bcrypt takes its time on purpose, and is loaded only where somebody uses it.
+    from services.shared.identity.passwords import matches_bcrypt
+
+    return await trio.to_thread.run_sync(
+        partial(matches_bcrypt, stored=check.hash, given=check.given), abandon_on_cancel=True
+    )  # fmt: skip
 
 
 async def refuse(stream: LayeredStream, text: str) -> None:
