@@ -10,8 +10,9 @@ from services.router.rules import client_urls, cluster_name, websocket_urls
 from services.shared.config.addresses import is_ip_address
 from services.shared.config.options import ClusterOptions, Options, TlsOptions
 from services.shared.config.route_urls import parse_route_url
-from services.shared.engine.forwarding import Forwarding, Handover
+from services.shared.engine.forwarding import Forwarding, Handover, compile_permit
 from services.shared.engine.layers import Layers
+from services.shared.identity.permissions import Permissions
 from services.shared.member.routes.handshake_loop import RouteLayers
 from services.shared.member.routes.mesh import Member
 from services.shared.member.vouching import Vouching
@@ -53,6 +54,7 @@ def member(options: Options, cluster: ClusterOptions, *, identity: Identity, por
         advertises=not cluster.no_advertise,
         compression=cluster.compression.mode,
         tls=cluster.tls is not None,
+        permissions=cluster.permissions or Permissions(),
     )
 
 
@@ -87,10 +89,12 @@ def _vouching(cluster: ClusterOptions, tls: TlsOptions, hosts: Sequence[str]) ->
 class EngineCarrier:
     """Routes that are up belong to the engine."""
 
-    __slots__ = ("_engine", "_headers", "_payload_max", "_ping_interval_ns")
+    __slots__ = ("_engine", "_headers", "_payload_max", "_permit", "_ping_interval_ns")
 
     def __init__(self, engine: Forwarding, options: Options) -> None:
         self._engine = engine
+        permissions = options.cluster.permissions if options.cluster is not None else None
+        self._permit = None if permissions is None else compile_permit(permissions)
         self._headers = not options.no_header_support
         self._payload_max = max(options.max_payload_bytes, ROUTE_PAYLOAD_BYTES)
         self._ping_interval_ns = min(options.ping_interval_ns, ROUTE_PING_INTERVAL_NS)
@@ -104,7 +108,7 @@ class EngineCarrier:
         handover = Handover(
             cid=cid,
             account=0,
-            permit=None,
+            permit=self._permit,
             verbose=False,
             pedantic=False,
             echo=False,

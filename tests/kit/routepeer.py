@@ -55,6 +55,14 @@ class RoutePeer:
         info = {"server_id": self.server_id, "cluster": "C"} | members
         await self.send(b"INFO " + json.dumps(info).encode() + b"\r\n")
 
+    async def introduced(self, **members: Any) -> None:
+        """Introduces itself under a name of its own, and waits until it was taken in."""
+        await self.send(b'CONNECT {"cluster":"C"}\r\n')
+        await self.introduce(**members)
+        await self.send(b"PING\r\n")
+        while (line := await self.line()) != b"PONG":
+            assert line and not line.startswith(b"-ERR"), line
+
     async def join(self, server_id: str, *, cluster: str = "C", **members: Any) -> None:
         """Introduces itself the short way (reference: wire protocol 2.16) and waits until it was taken in."""
         connect = json.dumps({"name": server_id, "cluster": cluster, "headers": True})

@@ -16,9 +16,8 @@ impl Engine {
         let Some(account) = self.accounts.get(number as usize) else { return };
         account.interest.matching(subject, |found| {
             for entry in found.iter().filter_map(|&sub| self.subs.get(sub)).filter(|entry| entry.weight > 0) {
-                if let Some(kind) = self.conns.get(entry.conn).map(|conn| conn.kind) {
-                    add_peer(route, (kind, &account.name, subject), entry);
-                }
+                let Some(conn) = self.conns.get(entry.conn).filter(|conn| !conn.withholds(subject)) else { continue };
+                add_peer(route, (conn.kind, &account.name, subject), entry);
             }
         });
     }

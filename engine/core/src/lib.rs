@@ -27,6 +27,7 @@ mod propagation;
 mod publish;
 mod quote;
 mod resolve;
+mod route_rights;
 pub mod s2;
 mod settle;
 pub mod slab;

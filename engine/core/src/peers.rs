@@ -155,7 +155,7 @@ impl Engine {
         // Interest in an account that is not known here is nobody's business (reference: 2.10).
         let Some(&number) = account_names.get(account) else { return };
         let Some(account) = accounts.get_mut(number as usize) else { return };
-        let Some(conn) = conns.get_mut(slot) else { return };
+        let Some(conn) = conns.get_mut(slot).filter(|conn| conn.may_export(subject)) else { return };
         let key = key(number, subject, queue.map(|(name, _)| name));
         let weight = queue.map_or(1, |(_, weight)| weight);
         match conn.subs.get(key.as_slice()).and_then(|&known| subs.get_mut(known)) {

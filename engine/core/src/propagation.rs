@@ -29,6 +29,9 @@ impl Engine {
         for account in self.accounts.iter().filter(|account| !account.name.is_empty()) {
             for (interest, &count) in &account.local {
                 let (subject, queue) = split_interest(interest);
+                if !self.conns.get(slot).is_some_and(|conn| conn.may_import(subject)) {
+                    continue;
+                }
                 push_interest(&mut batch, &account.name, subject, queue, count);
                 if self.settings.trace {
                     lines.push(std::mem::take(&mut batch));
@@ -133,7 +136,8 @@ impl Engine {
         let mut line = Vec::with_capacity(account.name.len() + subject.len() + 32);
         push_interest(&mut line, &account.name, subject, queue, count);
         for at in 0..self.peers.len() {
-            if let Some(&peer) = self.peers.get(at) {
+            let Some(&peer) = self.peers.get(at) else { continue };
+            if self.conns.get(peer).is_some_and(|conn| conn.may_import(subject)) {
                 self.send(peer, &line);
             }
         }

@@ -10,7 +10,8 @@ from services.router.views.account_endpoints import AccountEndpoints
 from services.router.views.certificates import certificate_ends
 from services.router.views.connection_endpoints import ConnectionEndpoints
 from services.router.views.sources import Sources
-from services.shared.config.options import Options
+from services.shared.config.options import ClusterOptions, Options
+from services.shared.identity.permissions import Permissions
 from services.shared.member.encoding import encoded
 from services.shared.member.server_info import server_info
 from services.shared.member.system_services import Asker, Endpoint, Request, SystemServices
@@ -119,9 +120,11 @@ class RouterEndpoints:
         from services.router.views.connz import Clock
 
         clock = Clock(engine_ns=sources.engine.totals()["now_ns"], wall_ns=sources.wall_ns())
-        cluster = self._standing.options.cluster
-        rows = routez.joined(peers, sources.engine, compression=cluster.compression.mode if cluster else "")
-        return routez.routez(rows, clock, server_id=sources.server_id, server_name=name)
+        cluster = self._standing.options.cluster or ClusterOptions()
+        rows = routez.joined(peers, sources.engine, compression=cluster.compression.mode)
+        return routez.routez(
+            rows, clock, server_id=sources.server_id, server_name=name, permissions=cluster.permissions or Permissions()
+        )
 
     def _alone(self, view: Callable[..., dict[str, Any]]) -> Callable[[Request], dict[str, Any]]:
         def answer(request: Request) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any, Protocol, TypeAlias
 
 from services.router.views.connz import Clock
 from services.shared.engine.forwarding import ConnectionView
+from services.shared.identity.permissions import Permissions
 from services.shared.member.compression import answer
-from services.shared.member.routes.mesh import Peer
+from services.shared.member.routes.mesh import Peer, shown_subjects
 from services.shared.wire.times import duration_text, rfc3339, uptime_text
 
 
@@ -26,16 +27,24 @@ Row: TypeAlias = tuple[Peer, ConnectionView, str]
 """A peer, what the engine says of its connection, and the mode of compression."""
 
 
-def routez(rows: Iterable[Row], clock: Clock, *, server_id: str, server_name: str) -> dict[str, Any]:
-    """All routes that are up."""
+def routez(
+    rows: Iterable[Row], clock: Clock, *, server_id: str, server_name: str, permissions: Permissions
+) -> dict[str, Any]:
+    """All routes that are up; `permissions` are those of this server's cluster."""
     routes = [_route(row, clock) for row in rows]
     return {
         "server_id": server_id,
         "server_name": server_name,
         "now": rfc3339(clock.wall_ns),
+        **_both(shown_subjects(permissions.publish), shown_subjects(permissions.subscribe)),
         "num_routes": len(routes),
         "routes": routes,
     }
+
+
+def _both(imported: object, exported: object) -> dict[str, Any]:
+    """What is imported and exported, where that is not everything."""
+    return {name: value for name, value in (("import", imported), ("export", exported)) if value}
 
 
 def joined(peers: Sequence[Peer], engine: Routes, *, compression: str) -> list[Row]:
@@ -68,6 +77,7 @@ def _route(row: Row, clock: Clock) -> dict[str, Any]:
     return members | {
         "uptime": uptime_text(clock.wall_ns - start),
         "idle": uptime_text(clock.wall_ns - last),
+        **_both(peer.info.members.get("import"), peer.info.members.get("export")),
         "pending_size": view.pending_bytes,
         "in_msgs": view.traffic.in_msgs,
         "out_msgs": view.traffic.out_msgs,

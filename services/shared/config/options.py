@@ -225,6 +225,8 @@ class ClusterOptions:
     hidden: bool = False
     compression: CompressionOptions = CompressionOptions(mode="accept")
     tls: TlsOptions | None = None
+    permissions: Permissions | None = None
+    """To publish is what is imported from other servers, to subscribe what is exported to them."""
 
 
 @record

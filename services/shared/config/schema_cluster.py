@@ -24,6 +24,7 @@ from services.shared.config.reading import (
 )
 from services.shared.config.route_urls import parse_route_url, shown_route_url
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
+from services.shared.identity.permissions import Permissions
 
 _NOT_FOR_ROUTES: Final = (
     ("users", "allow multiple users"),
@@ -83,12 +84,21 @@ def _authorization(entry: Entry) -> Fields:
     for name, sentence in _NOT_FOR_ROUTES:
         if name in {key.lower() for key in block}:
             raise entry.problem(f"Cluster authorization does not {sentence}")
-    return read_block(block, _AUTHORIZATION_RULES, entry.reading, unknown=_unknown_in_authorization)
+    if "permissions" in {key.lower() for key in block}:
+        entry.reading.problems.warn(
+            entry.key, 'setting "permissions" within cluster authorization block is deprecated', at=entry.value.at
+        )
+    return read_block(block, _AUTHORIZATION_RULES, entry.reading)
 
 
-def _unknown_in_authorization(entry: Entry) -> None:
-    refuse_unsupported("cluster authorization", entry)
-    unknown_field(entry)
+def _permissions(entry: Entry) -> Permissions:
+    # Imported here: few clusters say anything of it.
+    from services.shared.config.schema_permissions import permissions
+
+    read = permissions(entry)
+    if read.responses is not None:
+        raise entry.problem("servers of a cluster do not ask for answers: responses cannot be permitted here")
+    return read
 
 
 def _timeout(entry: Entry) -> int:
@@ -125,9 +135,11 @@ _RULES: Final = table(
     ("connect_retries", "connect_retries", _retries),
     ("compression", "compression", _compression),
     ("tls", "tls", _tls),
+    ("permissions", "permissions", _permissions),
 )
 _AUTHORIZATION_RULES: Final = table(
     ("user username", "user", string),
     ("password pass", "password", string),
     ("timeout", "auth_timeout_ns", _timeout),
+    ("permissions", "permissions", _permissions),
 )

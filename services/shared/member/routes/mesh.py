@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
+from services.shared.identity.permissions import Permissions, SubjectPermission
 from services.shared.member.cluster_face import Face
 from services.shared.member.routes.route_info import (
     GOSSIP_DEFAULT,
@@ -46,6 +47,7 @@ class Member:
     advertises: bool
     compression: str = "off"
     tls: bool = False
+    permissions: Permissions = Permissions()
 
 
 @record
@@ -195,6 +197,8 @@ class Mesh:
             "connect_urls": member.connect_urls if urls else (),
             "ws_connect_urls": member.ws_connect_urls if urls else (),
             "ldm": self._lame_duck,
+            "import": shown_subjects(member.permissions.publish),
+            "export": shown_subjects(member.permissions.subscribe),
         } | ({"tls_required": True, "tls_verify": True} if member.tls else {})
 
     # What is judged.
@@ -295,6 +299,14 @@ class Mesh:
         """This server goes into lame duck mode: the others take its addresses from their clients."""
         self._lame_duck = True
         return [Tell(cid=peer.cid, line=self.info()) for peer in self._peers.values()]
+
+
+def shown_subjects(subjects: SubjectPermission | None) -> dict[str, list[str]] | None:
+    """One direction of permissions as INFO and monitoring have it."""
+    if subjects is None:
+        return None
+    lists = {"allow": list(subjects.allow or ()), "deny": list(subjects.deny)}
+    return {name: entries for name, entries in lists.items() if entries}
 
 
 def _mode_for(peer: Peer, recipient: Peer) -> int:
