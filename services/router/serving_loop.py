@@ -37,6 +37,7 @@ from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, W
 
 if TYPE_CHECKING:
     from services.router.doors_loop import Porters
+    from services.shared.member.routes.handshake_loop import RouteLayers
     from services.shared.member.routes.mesh_loop import MeshLoops
 
 FIRST_ROUTES_S = 0.5
@@ -91,12 +92,13 @@ class Serving:
                 sockets, engine=self.engine, desk=self.desk, reception=self.reception, log=self.log, nursery=nursery
             )
             try:
-                porters = self.doors.prepare(self.options)
+                porters, layers = self.doors.prepare(self.options), self._route_layers(self.options)
             except ValueError as error:
                 self._fail(str(error))
                 return
             self.inspection.open(nursery)
-            self._join_cluster(nursery)
+            if layers is not None:
+                self._join_cluster(nursery, layers)
             nursery.start_soon(events_loop, self.engine, self.sink, name="events")
             nursery.start_soon(self._open_doors, porters)
             if self.channel is not None:
@@ -150,10 +152,13 @@ class Serving:
     def _reload(self, options: Options, *, loaded_ns: int) -> None:
         try:
             rules, porters = self.compile(options, self.face), self.doors.prepare(options)
+            layers = self._route_layers(options)
         except ValueError as error:
             self.log.error(f"Failed to apply the new configuration: {error}")
             return
         self.options = options
+        if self.cluster is not None:
+            self.cluster.layers = layers or self.cluster.layers
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
         self.own.follow(options.log)
         self.engine.configure(engine_limits(options, memory_bytes=memory_bytes()))
@@ -164,11 +169,20 @@ class Serving:
         self.doors.change(porters)
         self.inspection.follow(options, loaded_ns=loaded_ns)
 
-    def _join_cluster(self, nursery: trio.Nursery) -> None:
-        """Starts the routes, where there is a cluster. Only then are its modules needed."""
+    def _route_layers(self, options: Options) -> RouteLayers | None:
+        """What routes have under their protocol; raises ValueError for files without use, and is None without a cluster."""
+        cluster = clustered(options)
+        if cluster is None:
+            return None
+        # Only then are its modules needed.
+        from services.router.cluster import route_layers
+
+        return route_layers(cluster)
+
+    def _join_cluster(self, nursery: trio.Nursery, layers: RouteLayers) -> None:
+        """Starts the routes."""
         options = clustered(self.options)
-        if options is None:
-            return
+        assert options is not None, "there are layers for it"
         from services.router.cluster import EngineCarrier, member, pooling
         from services.shared.member.routes.mesh import Mesh
         from services.shared.member.routes.mesh_loop import MeshLoops, Reporting
@@ -179,7 +193,7 @@ class Serving:
         )  # fmt: skip
         self.cluster = self.sink.routes = MeshLoops(
             Mesh(myself, pooling(options, self.desk.rules.directory)), options,
-            carrier=EngineCarrier(self.engine, self.numbers, self.options), reporting=reporting,
+            carrier=EngineCarrier(self.engine, self.numbers, self.options), layers=layers, reporting=reporting,
             on_change=self._cluster_changed, log=self.log,
         )  # fmt: skip
         mesh = self.cluster.mesh

@@ -153,7 +153,7 @@ async def test_a_connection_without_a_place_is_told_so(shared_server: StartServe
     """Checklist 78."""
     members, text = NOT_TAKEN_IN[case]
     async with route_peer(shared_server(CONFIG)) as peer:
-        await peer.introduce("LOST", **members)
+        await peer.introduce_as("LOST", **members)
         assert [line for line in await peer.closing_words() if line.startswith(b"-ERR")] == [f"-ERR '{text}'".encode()]
 
 
@@ -161,7 +161,7 @@ async def test_a_server_without_a_pool_has_no_connection_for_an_account(shared_s
     """Checklist 78."""
     text = b"-ERR 'Not possible to have a dedicated route for account \"$SYS\" between those servers'"
     async with route_peer(shared_server(BARE)) as peer:
-        await peer.introduce("LOST", route_pool_size=3, route_account="$SYS")
+        await peer.introduce_as("LOST", route_pool_size=3, route_account="$SYS")
         assert [line for line in await peer.closing_words() if line.startswith(b"-ERR")] == [text]
 
 
@@ -277,7 +277,7 @@ async def test_a_slot_that_is_taken_is_closed_in_silence(shared_server: StartSer
         await system.join("TAKEN", route_pool_size=3, route_account="$SYS")
         for members in ({"route_pool_idx": 1}, {"route_account": "$SYS"}):
             async with route_peer(server) as again:
-                await again.introduce("TAKEN", route_pool_size=3, **members)
+                await again.introduce_as("TAKEN", route_pool_size=3, **members)
                 assert [line for line in await again.closing_words() if line.startswith(b"-ERR")] == []
         for peer in (*peers, system):
             await peer.settled()
@@ -297,7 +297,7 @@ async def test_with_one_connection_goes_its_interest_only(shared_server: StartSe
         async def comes_again() -> bool:
             """The place is free as soon as the server has noticed."""
             peer = await stack.enter_async_context(route_peer(server))
-            await peer.introduce("PARTS", route_pool_size=3)
+            await peer.introduce_as("PARTS", route_pool_size=3)
             back.append(peer)
             return await peer.is_taken_in()
 

@@ -66,6 +66,22 @@ async def test_who_does_not_introduce_itself_is_told_and_closed(shared_server: S
         assert await peer.closing_words() == wanted
 
 
+async def test_the_password_of_a_cluster_may_be_a_hash(shared_server: StartServer) -> None:
+    more = 'authorization { user: r, password: "$2a$04$7mxFxhQ6QRjAOndtVbbsMeTCi57Zihvd76x/UvFxbbpJjWA94cusO" }'
+    server = shared_server(cluster_config(more=more))
+    for password, fits in (("secret-of-routes", True), ("wrong", False), ("", False)):
+        async with route_peer(server) as peer:
+            user = json.dumps({"cluster": "C", "user": "r", "pass": password})
+            await peer.send(f"CONNECT {user}\r\n".encode())
+            if not fits:
+                assert await peer.closing_words() == [b"-ERR 'Authorization Violation'"]
+                continue
+            await peer.introduce()
+            await peer.send(b"PING\r\n")
+            while (line := await peer.line()) != b"PONG":
+                assert line and not line.startswith(b"-ERR")
+
+
 async def test_the_shortest_introduction_is_enough(shared_server: StartServer, login: Dial) -> None:
     """Checklist 97, 98."""
     server = shared_server(CONFIG)

@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 
+from tests.kit.s2 import IDENTIFIER, StreamReader, pack_plain
 from tests.kit.servers import Server
 
 EXPECT_S = 5.0
 CHUNK_BYTES = 65_536
+_NUMBERS = itertools.count()
 
 
 class RoutePeer:
     """One connection to a route port, or from a server; `info` is what the server said of itself first."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self._stream = stream
         self.answers_pings = True
         self._received = b""
+        self._identifier = b""
+        self.server_id = f"PEER{next(_NUMBERS)}"
+        self.unpacked = StreamReader()
         self.info: dict[str, Any] = {}
 
     async def send(self, data: bytes) -> None:
         """Sends bytes as they are; an end of the connection is noticed by the next expectation."""
+        await self.send_raw(pack_plain(data, identifier=self._identifier) if self._identifier else data)
+
+    async def send_raw(self, data: bytes) -> None:
+        """The same below compression."""
         try:
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
 
+    def compress(self, *, identifier: bytes = IDENTIFIER) -> None:
+        """From here on both directions are compressed; what we send is packed without any effort."""
+        self._identifier = identifier
+
+    async def negotiate(self, compression: str | None) -> None:
+        """The INFO in clear that says what this peer is able to compress; None says nothing of it."""
+        await self.send(b'CONNECT {"cluster":"C"}\r\n')
+        await self.introduce(**({"compression": compression} if compression else {}))
+
+    async def introduce(self, **members: Any) -> None:
+        """An INFO under a name that nobody else has."""
+        info = {"server_id": self.server_id, "cluster": "C"} | members
+        await self.send(b"INFO " + json.dumps(info).encode() + b"\r\n")
+
+    async def introduced(self, **members: Any) -> None:
+        """Introduces itself under a name of its own, and waits until it was taken in."""
+        await self.send(b'CONNECT {"cluster":"C"}\r\n')
+        await self.introduce(**members)
+        await self.send(b"PING\r\n")
+        while (line := await self.line()) != b"PONG":
+            assert line and not line.startswith(b"-ERR"), line
+
     async def join(self, server_id: str, *, cluster: str = "C", **members: Any) -> None:
         """Introduces itself the short way (reference: wire protocol 2.16) and waits until it was taken in."""
-        await self.introduce(server_id, cluster=cluster, **members)
+        await self.introduce_as(server_id, cluster=cluster, **members)
         assert await self.is_taken_in(), "the server closed the connection"
 
-    async def introduce(self, server_id: str, *, cluster: str = "C", **members: Any) -> None:
+    async def introduce_as(self, server_id: str, *, cluster: str = "C", **members: Any) -> None:
         """Introduces itself and does not wait for anything."""
         connect = json.dumps({"name": server_id, "cluster": cluster, "headers": True})
         info = json.dumps({"server_id": server_id, "cluster": cluster, "headers": True} | members)
@@ -106,14 +139,15 @@ class RoutePeer:
             data = await self._stream.receive_some(CHUNK_BYTES)
         except trio.BrokenResourceError:  # a reset is an end, too
             data = b""
-        self._received += data
+        self._received += self.unpacked.read(data) if self._identifier else data
         return bool(data)
 
 
 @asynccontextmanager
-async def route_peer(server: Server) -> AsyncIterator[RoutePeer]:
-    """A connection to the route port that has read INFO."""
-    async with await trio.open_tcp_stream("127.0.0.1", server.port("cluster")) as stream:
+async def route_peer(server: Server, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[RoutePeer]:
+    """A connection to the route port that has read INFO, over TLS if there is a context."""
+    async with await trio.open_tcp_stream("127.0.0.1", server.port("cluster")) as plain:
+        stream = plain if tls is None else trio.SSLStream(plain, tls, server_hostname="localhost")
         peer = RoutePeer(stream)
         greeting = await peer.line()
         assert greeting.startswith(b"INFO "), greeting

@@ -308,6 +308,11 @@ impl Conn {
         self.traffic.in_msgs
     }
 
+    /// The last round trip time that was measured, 0 before there is one.
+    pub fn rtt_ns(&self) -> u64 {
+        self.rtt_ns
+    }
+
     /// Bytes that have not left yet, as far as is known.
     #[inline]
     pub fn pending(&self) -> usize {

@@ -16,10 +16,9 @@ impl Engine {
         let Some(account) = self.accounts.get(number as usize) else { return };
         account.interest.matching(subject, |found| {
             for entry in found.iter().filter_map(|&sub| self.subs.get(sub)).filter(|entry| entry.weight > 0) {
-                if let Some(conn) = self.conns.get(entry.conn) {
-                    let name = Some(&*account.name).filter(|_| conn.names_accounts());
-                    add_peer(route, (conn.kind, name, subject), entry);
-                }
+                let Some(conn) = self.conns.get(entry.conn).filter(|conn| !conn.withholds(subject)) else { continue };
+                let name = Some(&*account.name).filter(|_| conn.names_accounts());
+                add_peer(route, (conn.kind, name, subject), entry);
             }
         });
     }

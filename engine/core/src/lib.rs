@@ -27,6 +27,8 @@ mod propagation;
 mod publish;
 mod quote;
 mod resolve;
+mod route_rights;
+pub mod s2;
 mod settle;
 pub mod slab;
 pub mod subject;

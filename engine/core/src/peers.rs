@@ -197,7 +197,7 @@ impl Engine {
         }
         let number = self.account_of(slot, account);
         let Self { conns, accounts, subs, .. } = self;
-        let Some(conn) = conns.get_mut(slot) else { return };
+        let Some(conn) = conns.get_mut(slot).filter(|conn| conn.may_export(subject)) else { return };
         let Some(number) = number else {
             if !conn.note_unclaimed(account, subject, queue) {
                 self.close_full(slot);

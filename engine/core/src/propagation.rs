@@ -64,6 +64,9 @@ impl Engine {
         let mut lines = Vec::new();
         for (interest, &count) in &account.local {
             let (subject, queue) = split_interest(interest);
+            if !self.conns.get(peer).is_some_and(|conn| conn.may_import(subject)) {
+                continue;
+            }
             push_interest(&mut batch, name, subject, queue, if wanted { count } else { 0 });
             if self.settings.trace {
                 lines.push(std::mem::take(&mut batch));
@@ -169,8 +172,8 @@ impl Engine {
             push_interest(line, name, subject, queue, count);
         }
         for peer in self.carriers(number) {
-            let named = self.conns.get(peer).is_some_and(|conn| conn.names_accounts());
-            if let Some(line) = lines.get(usize::from(named)) {
+            let Some(conn) = self.conns.get(peer).filter(|conn| conn.may_import(subject)) else { continue };
+            if let Some(line) = lines.get(usize::from(conn.names_accounts())) {
                 self.send(peer, line);
             }
         }

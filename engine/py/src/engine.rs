@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::imports::{self, Imports};
 use crate::mappings::Mappings;
 use crate::permit::Permit;
+use crate::s2::S2Session;
 use crate::tls::{handed_over, TlsSession};
 use crate::{events, views};
 
@@ -244,8 +245,9 @@ impl Engine {
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
     ///
-    /// A TLS session moves out of `tls`, with the plaintext that waits in it.
-    #[pyo3(signature = (fd, decided, greeting, input, websocket=None, tls=None))]
+    /// Sessions move out of `tls` and `s2`, with what waits in them.
+    #[pyo3(signature = (fd, decided, greeting, input, websocket=None, tls=None, s2=None))]
+    #[expect(clippy::too_many_arguments, reason = "arguments of Python")]
     fn adopt(
         &self,
         fd: RawFd,
@@ -254,12 +256,14 @@ impl Engine {
         input: Vec<u8>,
         websocket: Option<Websocket>,
         tls: Option<PyRefMut<'_, TlsSession>>,
+        s2: Option<PyRefMut<'_, S2Session>>,
     ) -> PyResult<()> {
         // SAFETY: the caller gives the descriptor away and does not use it again.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let session = tls.map(|mut tls| tls.take().ok_or_else(handed_over)).transpose()?;
+        let s2 = s2.map(|mut s2| s2.take()).transpose()?;
         let admission = decided.into();
-        let link = Link::new(session, websocket.map(WsOptions::from));
+        let link = Link::new(session, websocket.map(WsOptions::from), s2);
         self.forwarder.tell(move |run| run.adopt(fd, link, admission, &greeting, input));
         Ok(())
     }
@@ -389,6 +393,12 @@ impl Engine {
     fn routes<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let found = py.detach(|| self.forwarder.ask(|run| run.engine().route_views())).map_err(gone)?;
         found.iter().map(|view| views::conn(py, view)).collect()
+    }
+
+    /// For each of these connections the mode of its compression between servers, None without one.
+    fn compressions(&self, py: Python<'_>, cids: Vec<u64>) -> PyResult<Vec<Option<&'static str>>> {
+        let look = move |run: &mut Run| cids.iter().map(|&cid| run.compression(cid)).collect();
+        py.detach(|| self.forwarder.ask(look)).map_err(gone)
     }
 
     /// For each of these connections the certificates that its peer showed, its own first.

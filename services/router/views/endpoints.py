@@ -10,7 +10,8 @@ from services.router.views.account_endpoints import AccountEndpoints
 from services.router.views.certificates import certificate_ends
 from services.router.views.connection_endpoints import ConnectionEndpoints
 from services.router.views.sources import Sources
-from services.shared.config.options import Options
+from services.shared.config.options import ClusterOptions, Options
+from services.shared.identity.permissions import Permissions
 from services.shared.member.encoding import encoded
 from services.shared.member.server_info import server_info
 from services.shared.member.system_services import Asker, Endpoint, Request, SystemServices
@@ -117,11 +118,15 @@ class RouterEndpoints:
             routes=self._route_statistics(peers) if peers else (), remotes=_servers(peers),
         )  # fmt: skip
 
+    @property
+    def _cluster(self) -> ClusterOptions:
+        return self._standing.options.cluster or ClusterOptions()
+
     def _route_statistics(self, peers: Sequence[Peer]) -> list[dict[str, Any]]:
         # Only routers with routes need it.
         from services.router.views import routez
 
-        return routez.statistics(routez.joined(peers, self._sources.engine.routes()))
+        return routez.statistics(routez.joined(peers, self._sources.engine, compression=self._cluster.compression.mode))
 
     def _routez(self, request: Request) -> dict[str, Any]:
         sources = self._sources
@@ -133,8 +138,11 @@ class RouterEndpoints:
         from services.router.views.connz import Clock
 
         clock = Clock(engine_ns=sources.engine.totals()["now_ns"], wall_ns=sources.wall_ns())
-        rows = routez.joined(peers, sources.engine.routes())
-        return routez.routez(rows, clock, server_id=sources.server_id, server_name=name)
+        cluster = self._cluster
+        rows = routez.joined(peers, sources.engine, compression=cluster.compression.mode)
+        return routez.routez(
+            rows, clock, server_id=sources.server_id, server_name=name, permissions=cluster.permissions or Permissions()
+        )
 
     def _alone(self, view: Callable[..., dict[str, Any]]) -> Callable[[Request], dict[str, Any]]:
         def answer(request: Request) -> dict[str, Any]:

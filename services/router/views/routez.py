@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from services.router.views.connz import Clock
 from services.shared.engine.forwarding import ConnectionView
-from services.shared.member.routes.mesh import Peer
+from services.shared.identity.permissions import Permissions
+from services.shared.member.compression import answer
+from services.shared.member.routes.mesh import Peer, shown_subjects
 from services.shared.wire.times import duration_text, rfc3339, uptime_text
 
 
+class Routes(Protocol):
+    """The questions about routes that an engine answers."""
+
+    def routes(self) -> list[ConnectionView]:
+        """Views of all routes."""
+
+    def compressions(self, cids: Sequence[int]) -> list[str | None]:
+        """For each connection its mode of compression, None without one."""
+
+
+Row: TypeAlias = tuple[Peer, ConnectionView, str]
+"""A peer, what the engine says of its connection, and the mode of compression."""
+
+
 def routez(
-    rows: Iterable[tuple[Peer, ConnectionView]], clock: Clock, *, server_id: str, server_name: str
+    rows: Iterable[Row], clock: Clock, *, server_id: str, server_name: str, permissions: Permissions
 ) -> dict[str, Any]:
-    """All routes that are up."""
-    routes = [_route(peer, view, clock) for peer, view in rows]
+    """All routes that are up; `permissions` are those of this server's cluster."""
+    routes = [_route(row, clock) for row in rows]
     return {
         "server_id": server_id,
         "server_name": server_name,
         "now": rfc3339(clock.wall_ns),
+        **_both(shown_subjects(permissions.publish), shown_subjects(permissions.subscribe)),
         "num_routes": len(routes),
         "routes": routes,
     }
 
 
-def statistics(rows: Iterable[tuple[Peer, ConnectionView]]) -> list[dict[str, Any]]:
+def statistics(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """All routes as servers tell each other of them (reference: operations 8.4)."""
     return [
         {
@@ -35,19 +52,30 @@ def statistics(rows: Iterable[tuple[Peer, ConnectionView]]) -> list[dict[str, An
             "received": {"msgs": view.traffic.in_msgs, "bytes": view.traffic.in_bytes},
             "pending": view.pending_bytes,
         }
-        for peer, view in rows
+        for peer, view, _ in rows
     ]
 
 
-def joined(peers: Sequence[Peer], views: Iterable[ConnectionView]) -> list[tuple[Peer, ConnectionView]]:
-    """Each connection with what the engine says of it."""
-    by_cid = {view.cid: view for view in views}
-    return [(peer, by_cid[peer.cid]) for peer in peers if peer.cid in by_cid]
+def _both(imported: object, exported: object) -> dict[str, Any]:
+    """What is imported and exported, where that is not everything."""
+    return {name: value for name, value in (("import", imported), ("export", exported)) if value}
 
 
-def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
+def joined(peers: Sequence[Peer], engine: Routes, *, compression: str) -> list[Row]:
+    """Each peer with what the engine says of its connection; `compression` is what we are configured for."""
+    by_cid = {view.cid: view for view in engine.routes()}
+    present = [peer for peer in peers if peer.cid in by_cid]
+    modes = engine.compressions([peer.cid for peer in present])
+    return [
+        (peer, by_cid[peer.cid], mode or answer("", local=compression, remote=peer.info.compression))
+        for peer, mode in zip(present, modes, strict=True)
+    ]
+
+
+def _route(row: Row, clock: Clock) -> dict[str, Any]:
+    peer, view, compression = row
     start, last = clock.wall_of(view.opened_ns), clock.wall_of(view.last_in_ns)
-    row: dict[str, Any] = {
+    members: dict[str, Any] = {
         "rid": peer.cid,
         "remote_id": peer.info.server_id,
         "remote_name": peer.info.server_name or peer.info.server_id,
@@ -59,10 +87,11 @@ def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
         "last_activity": rfc3339(last),
     }
     if view.rtt_ns:
-        row["rtt"] = duration_text(view.rtt_ns)
-    row |= {
+        members["rtt"] = duration_text(view.rtt_ns)
+    members |= {
         "uptime": uptime_text(clock.wall_ns - start),
         "idle": uptime_text(clock.wall_ns - last),
+        **_both(peer.info.members.get("import"), peer.info.members.get("export")),
         "pending_size": view.pending_bytes,
         "in_msgs": view.traffic.in_msgs,
         "out_msgs": view.traffic.out_msgs,
@@ -70,4 +99,6 @@ def _route(peer: Peer, view: ConnectionView, clock: Clock) -> dict[str, Any]:
         "out_bytes": view.traffic.out_bytes,
         "subscriptions": view.subscriptions,
     }
-    return row | {"account": peer.place.account} if peer.place.account else row
+    if peer.place.account:
+        members["account"] = peer.place.account
+    return members | {"compression": compression}

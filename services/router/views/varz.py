@@ -134,14 +134,18 @@ def _cluster(standing: Standing) -> dict[str, Any]:
     cluster = shown_cluster(standing.options)
     if cluster is None:
         return {}
+    end = standing.certificate_ends.get(CLUSTER_LISTENER)
     shown = {
         "name": cluster.name,
         "addr": cluster.host,
         "cluster_port": standing.ports.get(CLUSTER_LISTENER, cluster.port),
         "auth_timeout": seconds_number(cluster.auth_timeout_ns or AUTH_TIMEOUT_NS),
         "urls": [parse_route_url(text).address for text in cluster.routes],
-        "tls_timeout": seconds_number(_TLS_TIMEOUT_NS),
+        "tls_timeout": seconds_number(cluster.tls.timeout_ns if cluster.tls else _TLS_TIMEOUT_NS),
+        "tls_required": cluster.tls is not None,
+        "tls_verify": cluster.tls is not None,
         "pool_size": cluster.pool_size,
+        "tls_cert_not_after": "" if end is None else rfc3339(end),
     }
     return {name: value for name, value in shown.items() if value}
 

@@ -64,11 +64,6 @@ def compare(*, old: Options, new: Options) -> Refused | Accepted:
     )
 
 
-def _fixed_part(cluster: ClusterOptions | None) -> ClusterOptions | None:
-    """What may not change of a cluster: all but how many connections there are."""
-    return None if cluster is None else replace(cluster, pool_size=0, accounts=())
-
-
 def _show_cluster(cluster: ClusterOptions | None) -> str:
     """Without credentials, which routes have too."""
     if cluster is None:
@@ -157,6 +152,14 @@ def _loses_no_auth_user(old: Options, new: Options) -> bool:
     return not (gone and not new.no_auth_user)
 
 
+def _fixed_part(cluster: ClusterOptions | None) -> ClusterOptions | None:
+    """What must stay the same of the cluster: all but how many routes there are, and how their TLS is done, which holds for
+    the next connections."""
+    if cluster is None:
+        return None
+    return replace(cluster, pool_size=0, accounts=(), tls=None if cluster.tls is None else TlsOptions())
+
+
 def _websocket_without_files(websocket: WebsocketOptions | None) -> WebsocketOptions:
     """What must stay the same of the listener: all but the content of its certificates."""
     if websocket is None:
@@ -225,12 +228,12 @@ def _lines(old: Options, new: Options) -> Iterator[str]:
         if getattr(old.authorization, field) != getattr(new.authorization, field):
             yield f"Reloaded: authorization {name}"
     yield from _changed(old, new, _LIMIT_LINES)
-    if old.cluster != new.cluster:
-        yield "Reloaded: cluster"
     if old.no_fast_producer_stall != new.no_fast_producer_stall:
         yield f"Reloaded: fast producers will {'not ' if new.no_fast_producer_stall else ''}be stalled"
     yield from _changed(old, new, _FILE_LINES)
     yield from _tls_lines(old.tls, new.tls)
+    if old.cluster != new.cluster:
+        yield "Reloaded: cluster"
     yield from _changed(old, new, _LATE_LINES)
     if old.server_tags != new.server_tags:
         yield "Reloaded: tags"

@@ -52,13 +52,9 @@ _EXPORT: Final = (
 _IMPORT: Final = (("allow_trace", Unsupported(_TRACES, may_be_off=True)),)
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
 _CLUSTER: Final = (
-    ("tls", Unsupported("routes are not encrypted")),
-    ("compression", Unsupported("routes are not compressed")),
-    ("permissions", Unsupported("servers of a cluster tell each other of all interest")),
     ("connect_backoff", Unsupported("routes are dialled again every second", may_be_off=True)),
     ("ping_interval ping_max write_deadline write_timeout", Unsupported("routes keep to the limits of the top level")),
 )
-_CLUSTER_AUTHORIZATION: Final = (("permissions", Unsupported("servers of a cluster tell each other of all interest")),)
 _TLS: Final = (
     ("ocsp_peer", Unsupported(_OCSP, may_be_off=True)),
     ("cert_store cert_match_by cert_match cert_match_skip_invalid ca_certs_match", Unsupported(_WINDOWS)),
@@ -74,7 +70,6 @@ UNSUPPORTED: Final = {
         ("authorization", _AUTHORIZATION),
         ("tls", _TLS),
         ("cluster", _CLUSTER),
-        ("cluster authorization", _CLUSTER_AUTHORIZATION),
     )
 }
 """Per block: what to say about a name."""

@@ -14,7 +14,6 @@ from services.shared.config.addresses import split_host_port
 from services.shared.config.errors import ValidationError
 from services.shared.config.options import ClusterOptions, Options, UserOptions, WebsocketOptions
 from services.shared.config.units import format_duration
-from services.shared.identity.passwords import is_bcrypt
 from services.shared.wire.quote import quote
 
 _PORT_MAX: Final = 65_535
@@ -104,8 +103,13 @@ def _check_cluster(cluster: ClusterOptions) -> None:
         raise ValidationError("cluster name cannot contain spaces")
     if cluster.name == "_":
         raise ValidationError('cluster name "_" is reserved')
-    if is_bcrypt(cluster.password):
-        raise ValidationError("a bcrypt hash as the password of a cluster is not supported yet")
+    if cluster.compression.mode != "accept":
+        # Imported here: few clusters say anything of it.
+        from services.shared.config.schema_compression import check_compression
+
+        check_compression(cluster.compression)
+    if cluster.tls is not None and not cluster.tls.certificates:
+        raise ValidationError("TLS of a cluster needs a certificate: each server shows its own, whoever dials")
     if cluster.routes and not cluster.port:
         raise ValidationError("solicited routes require cluster capabilities, e.g. --cluster")
     _check_advertised("Error setting cluster address with ClusterAdvertise value of %s, err=", cluster.advertise)

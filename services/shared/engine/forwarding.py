@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from services.shared.config.options import SubjectMapping
 from services.shared.engine import _native
+from services.shared.engine.layers import S2Session, TlsSession
 from services.shared.identity.permissions import Permissions, SubjectPermission
 from services.shared.records.record import fields, record
 from services.shared.wire.close_reasons import CloseReason
@@ -18,7 +19,6 @@ from services.shared.wire.close_reasons import CloseReason
 Permit: TypeAlias = _native.Permit
 Mappings: TypeAlias = _native.Mappings
 Imports: TypeAlias = _native.Imports
-TlsSession: TypeAlias = _native.TlsSession
 Event: TypeAlias = tuple[Any, ...]
 ConnectionKind: TypeAlias = Literal["client", "link", "route", "leaf_below", "leaf_above", "gateway_out", "gateway_in"]
 
@@ -365,10 +365,11 @@ class Forwarding(EngineControl):
         received: bytes = b"",
         websocket: WebsocketLayer | None = None,
         tls: TlsSession | None = None,
+        s2: S2Session | None = None,
     ) -> None:
         """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already.
 
-        The engine takes the session out of `tls`, with what waits in it; the object is of no use afterwards.
+        The engine takes the sessions out of `tls` and `s2`, with what waits in them; the objects are of no use afterwards.
         """
         layer = None
         if websocket is not None:
@@ -379,7 +380,7 @@ class Forwarding(EngineControl):
                 websocket.fragment_compressed,
                 websocket.message_bytes_max,
             )
-        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
+        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls, s2)
 
     def name_account(self, number: int, name: str, *, system: bool, slot: int | None) -> None:
         """Tells by which name other servers know an account, and whether they hear what we ourselves want in it.
@@ -415,6 +416,10 @@ class Forwarding(EngineControl):
     def routes(self) -> list[ConnectionView]:
         """All open connections to other servers of the cluster."""
         return [_connection_view(*view) for view in self._engine.routes()]
+
+    def compressions(self, cids: Sequence[int]) -> list[str | None]:
+        """For each of these connections the mode of its compression between servers, None without one."""
+        return self._engine.compressions(cids)
 
     def peer_certificates(self, cids: Sequence[int]) -> list[list[bytes]]:
         """For each of these connections the certificates that its peer showed (DER), its own first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from services.shared.engine.layers import Layers
 from services.shared.member.routes.pool import Place
 from services.shared.wire.close_reasons import CloseReason
 
@@ -14,8 +15,8 @@ class Carrier(Protocol):
     def next_cid(self) -> int:
         """A number for a route."""
 
-    def carry(self, fd: int, place: Place | None, *, cid: int, received: bytes, headers: bool) -> None:
-        """Takes over the socket of a route, of which `received` was read already.
+    def carry(self, fd: int, layers: Layers, place: Place | None, *, cid: int, headers: bool) -> None:
+        """Takes over the socket of a route, with what is over it.
 
         The server behind it hears there of the accounts of `place`, or of all.
         """

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
+from services.shared.identity.permissions import Permissions, SubjectPermission
 from services.shared.member.cluster_face import Face
 from services.shared.member.routes.pool import FIRST, Place, Pooling, Rejection, missing
 from services.shared.member.routes.route_info import (
@@ -47,6 +48,9 @@ class Member:
     connect_urls: tuple[str, ...]
     ws_connect_urls: tuple[str, ...]
     advertises: bool
+    compression: str = "off"
+    tls: bool = False
+    permissions: Permissions = Permissions()
 
 
 @record
@@ -171,10 +175,17 @@ class Mesh:
 
     # What is said.
 
-    def info(self, *, gossip_mode: int = GOSSIP_DEFAULT, place: Place | None = None) -> bytes:
-        """Our INFO, with the place of the connection where we choose it."""
-        members = self._info_members() | {"gossip_mode": gossip_mode or None}
-        return render("INFO", members | self._pooling.members(place))
+    def info(
+        self, *, gossip_mode: int = GOSSIP_DEFAULT, compression: str | None = None, place: Place | None = None
+    ) -> bytes:  # fmt: skip
+        """Our INFO; with `compression` what was chosen, else what is configured, with `place` where we choose it."""
+        members = self._info_members() | {"gossip_mode": gossip_mode or None} | self._pooling.members(place)
+        return render("INFO", members if compression is None else members | {"compression": compression})
+
+    @property
+    def compression(self) -> str:
+        """The mode that is configured."""
+        return self._member.compression
 
     def connect(self, *, user: str, password: str) -> bytes:
         """Our CONNECT."""
@@ -187,7 +198,7 @@ class Mesh:
                 "pedantic": False,
                 "user": user,
                 "pass": password,
-                "tls_required": False,
+                "tls_required": member.tls,
                 "headers": member.headers,
                 "name": member.server_id,
                 "cluster": member.cluster,
@@ -208,6 +219,7 @@ class Mesh:
             "port": member.port,
             "headers": member.headers,
             "auth_required": member.auth_required,
+            "compression": member.compression,
             "max_payload": member.max_payload_bytes,
             "ip": member.ip,
             "cluster": member.cluster,
@@ -215,7 +227,9 @@ class Mesh:
             "connect_urls": member.connect_urls if urls else (),
             "ws_connect_urls": member.ws_connect_urls if urls else (),
             "ldm": self._lame_duck,
-        }
+            "import": shown_subjects(member.permissions.publish),
+            "export": shown_subjects(member.permissions.subscribe),
+        } | ({"tls_required": True, "tls_verify": True} if member.tls else {})
 
     # What is judged.
 
@@ -244,9 +258,6 @@ class Mesh:
             return Rejection(reason=CloseReason.DUPLICATE_ROUTE, self_route=True)
         if not solicited and info.server_name == self._member.server_name:
             return Rejection(reason=CloseReason.DUPLICATE_SERVER_NAME)
-        if not info.has_known_compression:
-            text = f"unsupported route compression mode {quote(info.compression)}"
-            return Rejection(reason=CloseReason.PROTOCOL_VIOLATION, text=text)
         rejection = self._pooling.judge(info, solicited=solicited)
         return rejection if rejection is not None or solicited else self.duplicate(info, self._pooling.place(info))
 
@@ -420,6 +431,14 @@ def gossip(peer: Peer, to: Peer) -> bytes:
 
 
 _NOT_TOLD: Final = ("nonce", "route_pool_idx")
+
+
+def shown_subjects(subjects: SubjectPermission | None) -> dict[str, list[str]] | None:
+    """One direction of permissions as INFO and monitoring have it."""
+    if subjects is None:
+        return None
+    lists = {"allow": list(subjects.allow or ()), "deny": list(subjects.deny)}
+    return {name: entries for name, entries in lists.items() if entries}
 
 
 def _mode_for(peer: Peer, recipient: Peer) -> int:

@@ -7,7 +7,9 @@ from services.shared.member.routes.pool import FIRST, Place, Pooling
 from services.shared.member.routes.route_info import RouteInfo, parse_info
 
 
-def member(server_id: str, *, cluster: str = "C", dynamic: bool = False, urls: tuple[str, ...] = ()) -> Member:
+def member(
+    server_id: str, *, cluster: str = "C", dynamic: bool = False, urls: tuple[str, ...] = (), compression: str = "off"
+) -> Member:
     """A server with this id."""
     return Member(
         server_id=server_id,
@@ -25,6 +27,7 @@ def member(server_id: str, *, cluster: str = "C", dynamic: bool = False, urls: t
         connect_urls=urls or (f"{server_id.lower()}:4222",),
         ws_connect_urls=(),
         advertises=True,
+        compression=compression,
     )
 
 

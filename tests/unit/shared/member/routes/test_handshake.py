@@ -8,11 +8,12 @@ import pytest
 
 from services.shared.member.routes.handshake import (
     AcceptedHandshake,
+    CheckPassword,
     Credentials,
     DialledHandshake,
     Failed,
     Joined,
-    Outcome,
+    Step,
 )
 from services.shared.member.routes.mesh import Mesh
 from services.shared.member.routes.pool import FIRST, Place, Pooling
@@ -35,7 +36,7 @@ def take(handshake: DialledHandshake | AcceptedHandshake) -> bytes:
     return output
 
 
-def failure(outcome: Outcome | None) -> Failed:
+def failure(outcome: Step) -> Failed:
     assert isinstance(outcome, Failed)
     return outcome
 
@@ -43,7 +44,7 @@ def failure(outcome: Outcome | None) -> Failed:
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_two_servers_join_however_the_bytes_are_cut(step: int) -> None:
     one, other = dialled(Mesh(member("A"))), accepted(Mesh(member("B")))
-    outcome: Outcome | None = None
+    outcome: Step = None
     greeting = take(other)
     for at in range(0, len(greeting), step):
         assert one.receive(greeting[at : at + step]) is None
@@ -116,6 +117,40 @@ def test_a_smaller_server_gets_through_with_two_lines() -> None:
 def test_who_does_not_introduce_itself_is_refused(opening: bytes, reason: CloseReason, text: str) -> None:
     rejection = failure(accepted(Mesh(member("A"))).receive(opening)).rejection
     assert (rejection.reason, rejection.text) == (reason, text)
+
+
+HASHED = Credentials(user="r", password="$2a$04$somewhat")
+
+
+def test_a_password_is_compared_with_a_hash_elsewhere() -> None:
+    for matches in (True, False):
+        handshake = accepted(Mesh(member("A")), HASHED)
+        check = handshake.receive(
+            b'CONNECT {"cluster":"C","user":"r","pass":"s"}\r\nINFO {"server_id":"B","cluster":"C"}\r\nPING\r\n'
+        )
+        assert isinstance(check, CheckPassword) and (check.hash, check.given) == (HASHED.password, "s")
+        assert "somewhat" not in repr(check)
+        outcome = handshake.checked(matches)
+        if matches:
+            assert isinstance(outcome, Joined) and outcome.rest == b"PING\r\n"
+        else:
+            assert isinstance(outcome, Failed) and outcome.rejection.text == "Authorization Violation"
+
+
+def test_a_hash_is_no_password_and_an_unknown_user_costs_nothing() -> None:
+    for user, password in (("x", "s"), ("", "")):
+        connect = json.dumps({"cluster": "C", "user": user, "pass": password})
+        refused = accepted(Mesh(member("A")), HASHED).receive(f"CONNECT {connect}\r\n".encode())
+        assert isinstance(refused, Failed) and refused.rejection.text == "Authorization Violation"
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_certificates_decide_instead_of_passwords(vouched: bool) -> None:
+    wanted = Credentials(user="r", password="s")
+    handshake = AcceptedHandshake(Mesh(member("A")), wanted=wanted, vouched=vouched)
+    connect = {"cluster": "C"} if vouched else {"cluster": "C", "user": "r", "pass": "s"}
+    outcome = handshake.receive(f"CONNECT {json.dumps(connect)}\r\n".encode())
+    assert isinstance(outcome, Failed) != vouched
 
 
 def test_credentials_are_compared_and_sent_as_given() -> None:

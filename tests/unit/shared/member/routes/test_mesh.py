@@ -62,12 +62,6 @@ def test_a_second_connection_and_a_route_to_oneself_are_refused_in_silence() -> 
     assert oneself is not None and oneself.self_route and not oneself.text
 
 
-def test_an_unknown_compression_is_refused_with_the_reason() -> None:
-    info = replace(info_of(Mesh(member("B"))), compression="zstd")
-    rejection = Mesh(member("A")).judge(info, solicited=False)
-    assert rejection is not None and rejection.text == 'unsupported route compression mode "zstd"'
-
-
 def test_of_two_that_dial_each_other_at_once_the_one_with_the_smaller_id_lets_the_other_wait() -> None:
     smaller, larger = Mesh(member("A")), Mesh(member("B"))
     assert smaller.claim(info_of(larger), wanted=None) == FIRST
