@@ -10,8 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.golden.transcript import Dialogue, decode_bytes, dialogue_paths, parse_dialogue
+from tests.kit.s2 import pack_plain
 
 CORPUS = Path(__file__).parent / "corpus"
+REAL_STREAMS = Path(__file__).parent.parent / "core" / "tests" / "s2"
 CROWD = 4
 PIECE_BYTES = 255
 WISHES = b"\x0c"
@@ -44,7 +46,7 @@ def frame(data: bytes) -> bytes:
 
 def main() -> None:
     """Writes all of them."""
-    for target in ("client_parser", "engine_feed", "ws_decode"):
+    for target in ("client_parser", "engine_feed", "s2_reader", "ws_decode"):
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
     for path in dialogue_paths():
         steps = spoken(parse_dialogue(path.read_text(), name=path.name))
@@ -53,7 +55,11 @@ def main() -> None:
             said = [data for connection, data in steps if connection == name]
             (CORPUS / "client_parser" / f"dialogue-{path.stem}-{name}").write_bytes(WISHES + b"".join(said))
         framed = b"".join(frame(data) for _, data in steps)
+        packed = b"".join(pack_plain(data) for _, data in steps)
+        (CORPUS / "s2_reader" / f"dialogue-{path.stem}").write_bytes(b"\x06\x01" + packed)
         (CORPUS / "ws_decode" / f"dialogue-{path.stem}").write_bytes(b"\x00\x07" + framed)
+    for path in sorted(REAL_STREAMS.glob("*.s2")):
+        (CORPUS / "s2_reader" / path.stem).write_bytes(b"\xff\x40" + path.read_bytes())
 
 
 if __name__ == "__main__":

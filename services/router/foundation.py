@@ -77,8 +77,12 @@ def lay_foundation(plan: RolePlan, log: Logger, *, entropy: bytes) -> Foundation
     )
     for name in rules.directory.accounts:
         engine.install_account(numbers.number(name), rules.mappings.get(name))
-    if clustered(plan.options) is not None:
-        name_accounts(engine, rules.directory, numbers)
+    cluster = clustered(plan.options)
+    if cluster is not None:
+        # Only routers of a cluster need it.
+        from services.router.cluster import name_accounts, pooling
+
+        name_accounts(engine, pooling(cluster, rules.directory), rules.directory, numbers)
     install_imports(engine, numbers, server_name=rules.server_name, before={}, after=rules.imports)
     census = Census()
     desk = Desk(engine=engine, rules=rules, numbers=numbers, permits=permits, census=census, log=log)
@@ -88,12 +92,6 @@ def lay_foundation(plan: RolePlan, log: Logger, *, entropy: bytes) -> Foundation
     return Foundation(
         log=log, compile=compile, templates=templates, numbers=numbers, census=census, engine=engine, desk=desk
     )
-
-
-def name_accounts(engine: Forwarding, directory: Directory, numbers: AccountNumbers) -> None:
-    """Makes accounts known to other servers by their names."""
-    for name, account in directory.accounts.items():
-        engine.name_account(numbers.number(name), name, system=account.is_system)
 
 
 def role_log(plan: RolePlan, channel: ControlChannel | None) -> Logger:

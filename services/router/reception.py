@@ -14,7 +14,8 @@ from services.router.admission.nonces import encode_nonce
 from services.router.closed_ring import Closed, ClosedRing
 from services.router.newcomers import CONNECTION_TYPES, Newcomer, unsettled_note_text
 from services.router.websocket.cookies import NO_CREDENTIALS, CookieCredentials
-from services.shared.engine.forwarding import Forwarding, TlsSession, WebsocketLayer
+from services.shared.engine.forwarding import Forwarding, WebsocketLayer
+from services.shared.engine.layers import TlsSession
 from services.shared.identity.certificates import PeerCertificate
 from services.shared.records.record import record, replace
 from services.shared.telemetry.log import Logger

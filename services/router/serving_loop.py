@@ -20,7 +20,7 @@ from services.router.departures import update_info
 from services.router.doors_loop import Doors
 from services.router.events_loop import EventSink, events_loop, take_waiting
 from services.router.farewell_loop import Farewell
-from services.router.foundation import Foundation, memory_bytes, name_accounts
+from services.router.foundation import Foundation, memory_bytes
 from services.router.inspection_loop import Inspection, unique_id
 from services.router.own_traffic import OwnTraffic
 from services.router.reception import Reception
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from services.router.doors_loop import Porters
     from services.router.service_latency import Stopwatch
     from services.shared.engine.forwarding import Event
+    from services.shared.member.routes.handshake_loop import RouteLayers
     from services.shared.member.routes.mesh_loop import MeshLoops
 
 FIRST_ROUTES_S = 0.5
@@ -105,12 +106,13 @@ class Serving:
                 sockets, engine=self.engine, desk=self.desk, reception=self.reception, log=self.log, nursery=nursery
             )
             try:
-                porters = self.doors.prepare(self.options)
+                porters, layers = self.doors.prepare(self.options), self._route_layers(self.options)
             except ValueError as error:
                 self._fail(str(error))
                 return
             self.inspection.open(nursery)
-            self._join_cluster(nursery)
+            if layers is not None:
+                self._join_cluster(nursery, layers)
             nursery.start_soon(events_loop, self.engine, self.sink, name="events")
             nursery.start_soon(self._open_doors, porters)
             if self.channel is not None:
@@ -164,27 +166,38 @@ class Serving:
     def _reload(self, options: Options, *, loaded_ns: int) -> None:
         try:
             rules, porters = self.compile(options, self.face), self.doors.prepare(options)
+            layers = self._route_layers(options)
         except ValueError as error:
             self.log.error(f"Failed to apply the new configuration: {error}")
             return
         self.options = options
         if self.cluster is not None:
-            name_accounts(self.engine, rules.directory, self.numbers)
+            self.cluster.layers = layers or self.cluster.layers
         self.log.debugs, self.log.traces = options.log.debug, options.log.trace
         self.own.follow(options.log)
         self.engine.configure(engine_limits(options, memory_bytes=memory_bytes()))
         Reloader(
             engine=self.engine, desk=self.desk, numbers=self.numbers, pick=random.sample, log=self.log
         ).apply(rules)  # fmt: skip
+        self._follow_cluster()
         self.doors.change(porters)
         self.inspection.follow(options, loaded_ns=loaded_ns)
 
-    def _join_cluster(self, nursery: trio.Nursery) -> None:
-        """Starts the routes, where there is a cluster. Only then are its modules needed."""
+    def _route_layers(self, options: Options) -> RouteLayers | None:
+        """What routes have under their protocol; raises ValueError for files without use, and is None without a cluster."""
+        cluster = clustered(options)
+        if cluster is None:
+            return None
+        # Only then are its modules needed.
+        from services.router.cluster import route_layers
+
+        return route_layers(cluster)
+
+    def _join_cluster(self, nursery: trio.Nursery, layers: RouteLayers) -> None:
+        """Starts the routes."""
         options = clustered(self.options)
-        if options is None:
-            return
-        from services.router.cluster import EngineCarrier, member
+        assert options is not None, "there are layers for it"
+        from services.router.cluster import EngineCarrier, member, pooling
         from services.shared.member.routes.mesh import Mesh
         from services.shared.member.routes.mesh_loop import MeshLoops, Reporting
 
@@ -193,7 +206,8 @@ class Serving:
             connect=self.options.connect_error_reports, reconnect=self.options.reconnect_error_reports
         )  # fmt: skip
         self.cluster = self.sink.routes = MeshLoops(
-            Mesh(myself), options, carrier=EngineCarrier(self.engine, self.options), reporting=reporting,
+            Mesh(myself, pooling(options, self.desk.rules.directory)), options,
+            carrier=EngineCarrier(self.engine, self.numbers, self.options), layers=layers, reporting=reporting,
             on_change=self._cluster_changed, log=self.log,
         )  # fmt: skip
         mesh = self.cluster.mesh
@@ -202,6 +216,20 @@ class Serving:
             self.log.info(f"Cluster name is {mesh.name}")
         door = socket.socket(fileno=os.dup(self.plan.sockets[CLUSTER_LISTENER]))
         nursery.start_soon(self.cluster.run, door, name="routes")
+
+    def _follow_cluster(self) -> None:
+        """Tells other servers what a reload changed in what they know of this one."""
+        options = clustered(self.options)
+        if self.cluster is None or options is None:
+            return
+        from services.router.cluster import member, name_accounts, pooling
+
+        directory = self.desk.rules.directory
+        pools = pooling(options, directory)
+        myself = member(self.options, options, identity=self.plan.identity, ports=self.plan.ports)
+        # First what goes, so that nobody is told anything over it.
+        self.cluster.follow(myself, pools)
+        name_accounts(self.engine, pools, directory, self.numbers)
 
     def _cluster_changed(self, face: Face) -> None:
         """Tells clients what changed in the cluster, those who come and those who are there."""

@@ -6,6 +6,7 @@ import os
 import signal
 from collections import Counter
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from tests.kit.servers import Server, ServerKind, running_server
 
 Kinds = tuple[ServerKind, ServerKind]
 pairs = pytest.mark.parametrize("kinds", PAIRS, ids=pair_name)
+POOLED = 4
+"""Connections between two servers at their defaults: a pool of three, and one for the system account."""
+
 ACCOUNTS = """
 accounts {
     X { users: [{user: x, password: x}] }
@@ -329,15 +333,24 @@ async def test_monitoring_shows_the_route_on_both_sides(kinds: Kinds) -> None:
         await until_heard(a, b, "seen")
         await until_heard(b, a, "seen")
         for server, other, solicited in ((joiner, seed, True), (seed, joiner, False)):
+            await eventually(partial(has_routes, server, POOLED))
             page = await fetch(server, "/routez")
             remote = (await fetch(other, "/varz"))["server_id"]
-            [row] = page["routes"]
-            assert (page["num_routes"], row["remote_id"]) == (1, remote)
-            assert (row["did_solicit"], row["is_configured"], row["pending_size"]) == (solicited, solicited, 0)
-            assert row["in_msgs"] > 0 and row["out_msgs"] > 0
+            assert page["num_routes"] == len(page["routes"]) == POOLED
+            for row in page["routes"]:
+                assert (row["remote_id"], row["pending_size"]) == (remote, 0)
+                assert (row["did_solicit"], row["is_configured"]) == (solicited, solicited)
+            assert [row["account"] for row in page["routes"] if "account" in row] == ["$SYS"]
+            busy = [row for row in page["routes"] if row["in_msgs"] and row["out_msgs"] and "account" not in row]
+            assert len(busy) == 1
             varz = await fetch(server, "/varz")
-            assert (varz["routes"], varz["remotes"], varz["cluster"]["name"]) == (1, 1, "C")
-            assert varz["cluster"]["cluster_port"] == server.port("cluster")
+            assert (varz["routes"], varz["remotes"], varz["cluster"]["name"]) == (POOLED, 1, "C")
+            assert varz["cluster"]["cluster_port"] == server.port("cluster") and varz["cluster"]["pool_size"] == 3
+
+
+async def has_routes(server: Server, count: int) -> bool:
+    """Whether a server has so many connections to others."""
+    return bool((await fetch(server, "/varz"))["routes"] == count)
 
 
 async def fetch(server: Server, path: str) -> Any:

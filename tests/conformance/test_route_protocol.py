@@ -12,6 +12,15 @@ from tests.kit.routepeer import route_peer
 from tests.kit.servers import ServerKind, running_server
 
 CONFIG = cluster_config() + "accounts { X { users: [{user: x, password: x}] } }\nno_auth_user: x\n"
+IMPORTS = (
+    cluster_config()
+    + """
+accounts {
+    E { exports: [{stream: "str.>"}], users: [{user: e, password: e}] }
+    I { imports: [{stream: {account: E, subject: "str.>"}, prefix: pre}], users: [{user: i, password: i}] }
+}
+"""
+)
 BAD_OPENINGS = {
     "ping": (b"PING\r\n", [b"-ERR 'Authorization Violation'"]),
     "info": (b"INFO {}\r\n", [b"-ERR 'Authorization Violation'"]),
@@ -57,8 +66,24 @@ async def test_who_does_not_introduce_itself_is_told_and_closed(shared_server: S
         assert await peer.closing_words() == wanted
 
 
+async def test_the_password_of_a_cluster_may_be_a_hash(shared_server: StartServer) -> None:
+    more = 'authorization { user: r, password: "$2a$04$7mxFxhQ6QRjAOndtVbbsMeTCi57Zihvd76x/UvFxbbpJjWA94cusO" }'
+    server = shared_server(cluster_config(more=more))
+    for password, fits in (("secret-of-routes", True), ("wrong", False), ("", False)):
+        async with route_peer(server) as peer:
+            user = json.dumps({"cluster": "C", "user": "r", "pass": password})
+            await peer.send(f"CONNECT {user}\r\n".encode())
+            if not fits:
+                assert await peer.closing_words() == [b"-ERR 'Authorization Violation'"]
+                continue
+            await peer.introduce()
+            await peer.send(b"PING\r\n")
+            while (line := await peer.line()) != b"PONG":
+                assert line and not line.startswith(b"-ERR")
+
+
 async def test_the_shortest_introduction_is_enough(shared_server: StartServer, login: Dial) -> None:
-    """Checklist 97, 98: without a word about headers they are left away."""
+    """Checklist 97, 98."""
     server = shared_server(CONFIG)
     client = await login(server, headers=True)
     async with route_peer(server) as peer:
@@ -135,7 +160,7 @@ async def test_who_joins_late_hears_all_interest_at_once(shared_server: StartSer
 
 
 async def test_a_message_crosses_one_route_only(shared_server: StartServer) -> None:
-    """Checklist 85, 86: but a group that is nowhere here is looked for elsewhere."""
+    """Checklist 85, 86."""
     server = shared_server(CONFIG)
     async with route_peer(server) as one, route_peer(server) as other:
         await one.join("ONE")
@@ -193,6 +218,55 @@ async def test_a_second_connection_of_a_server_is_closed_in_silence(shared_serve
         await second.send(b'CONNECT {"cluster":"C"}\r\nINFO {"server_id":"TWICE","cluster":"C"}\r\n')
         assert [line for line in await second.closing_words() if line.startswith(b"-ERR")] == []
         await first.settled()
+
+
+async def test_an_import_wants_the_subject_in_both_accounts(shared_server: StartServer, login: Dial) -> None:
+    """Checklist 99."""
+    server = shared_server(IMPORTS)
+    client = await login(server, user="i", **{"pass": "i"})
+    async with route_peer(server) as peer:
+        await peer.join("IMPORTS")
+        await peer.settled()
+        await client.subscribe("pre.str.a")
+        await client.ping_pong()
+        lines = {line for line in await peer.settled() if line.startswith(b"RS+ ")}
+        assert lines == {b"RS+ I pre.str.a", b"RS+ E str.a"}
+        await client.send(b"UNSUB 1\r\n")
+        await client.ping_pong()
+        lines = {line for line in await peer.settled() if line.startswith(b"RS- ")}
+        assert lines == {b"RS- I pre.str.a", b"RS- E str.a"}
+
+
+@pytest.mark.parametrize(("name", "dynamic"), [("D", False), ("~", True)])
+async def test_a_generated_name_gives_way_and_the_others_have_to_go(
+    server_kind: ServerKind, name: str, dynamic: bool
+) -> None:
+    """Checklist 81."""
+    async with (
+        running_server(server_kind, config=cluster_config(name="")) as server,
+        route_peer(server) as first,
+        route_peer(server) as second,
+    ):
+        own = first.info["cluster"]
+        assert first.info["cluster_dynamic"] is True
+        await first.join("FIRST", cluster=own, cluster_dynamic=True)
+        connect = json.dumps({"name": "SECOND", "cluster": name, "cluster_dynamic": dynamic, "headers": True})
+        info = json.dumps({"server_id": "SECOND", "cluster": name, "cluster_dynamic": dynamic})
+        await second.send(f"CONNECT {connect}\r\nINFO {info}\r\n".encode())
+        assert await second.is_taken_in()
+        await first.closing_words()
+        async with route_peer(server) as third:
+            assert (third.info["cluster"], third.info["cluster_dynamic"]) == (name, True)
+
+
+async def test_a_smaller_generated_name_does_not_count(server_kind: ServerKind) -> None:
+    """Checklist 81."""
+    async with running_server(server_kind, config=cluster_config(name="")) as server, route_peer(server) as peer:
+        own = peer.info["cluster"]
+        await peer.send(b'CONNECT {"name":"SMALL","cluster":"!","cluster_dynamic":true}\r\n')
+        said = [line for line in await peer.closing_words() if line.startswith(b"-ERR")]
+        wanted = f'-ERR \'Rejecting connection, cluster name "!" does not match "{own}"\''
+        assert said == [wanted.encode()]
 
 
 async def test_the_others_are_told_of_a_server_that_joins(server_kind: ServerKind) -> None:

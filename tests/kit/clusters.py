@@ -38,14 +38,23 @@ def cluster_config(
 
 @asynccontextmanager
 async def pair_of_servers(
-    kinds: tuple[ServerKind, ServerKind], *, config: str = "", more: str = ""
+    kinds: tuple[ServerKind, ServerKind],
+    *,
+    config: str = "",
+    more: str = "",
+    joiner_more: str | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[Server, Server]]:
-    """A seed and a server that has dialled it; both have `config` outside of their cluster blocks."""
+    """A seed and a server that has dialled it; both have `config` outside of their cluster blocks.
+
+    `more` goes into these blocks, in that of the joiner `joiner_more` instead if it is given.
+    """
     async with AsyncExitStack() as stack:
-        seed = await stack.enter_async_context(running_server(kinds[0], config=cluster_config(more=more) + config))
+        first = running_server(kinds[0], config=cluster_config(more=more) + config, **options)
+        seed = await stack.enter_async_context(first)
         routes = (seed.port("cluster"),)
-        joined = cluster_config(routes=routes, more=more) + config
-        yield seed, await stack.enter_async_context(running_server(kinds[1], config=joined))
+        joined = cluster_config(routes=routes, more=more if joiner_more is None else joiner_more) + config
+        yield seed, await stack.enter_async_context(running_server(kinds[1], config=joined, **options))
 
 
 async def until_heard(speaker: RawClient, listener: RawClient, subject: str, *, within_s: float = JOIN_S) -> None:

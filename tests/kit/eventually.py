@@ -26,3 +26,11 @@ async def eventually(
         if trio.current_time() > deadline:
             raise AssertionError(f"waited {within_s} s for {what or 'a condition'}, last saw {value!r}")
         await trio.sleep(POLL_S)
+
+
+async def holds(condition: Callable[[], Awaitable[bool]], *, for_s: float, what: str = "") -> None:
+    """Fails as soon as `condition` does not hold; returns when it held for so long."""
+    deadline = trio.current_time() + for_s
+    while trio.current_time() < deadline:
+        assert await condition(), what or "a condition does not hold any more"
+        await trio.sleep(10 * POLL_S)

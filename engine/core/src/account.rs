@@ -26,6 +26,8 @@ pub struct Account {
     pub(crate) slow_consumers: u64,
     /// What other servers call it; empty until it is named.
     pub(crate) name: Box<[u8]>,
+    /// Its place in a pool of connections to another server; without one it has a connection of its own.
+    pub(crate) slot: Option<u32>,
     /// Other servers are told what the control plane wants in it.
     pub(crate) system: bool,
     /// Subscriptions of this server by `subject` or `subject queue`, counted while other servers are told of them.
@@ -76,6 +78,7 @@ impl Account {
             conns: 0,
             slow_consumers: 0,
             name: Box::default(),
+            slot: None,
             system: false,
             local: BytesMap::with_hasher(seeded(seed)),
         }

@@ -50,6 +50,18 @@ impl Kind {
     }
 }
 
+/// Which accounts a connection to another server of the cluster carries (reference: wire protocol 2.7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Carried {
+    /// All: it is the only one to that server.
+    #[default]
+    All,
+    /// Those with this place in the pool of connections.
+    Slot(u32),
+    /// The one that the connection belongs to. Lines do not name it.
+    Own,
+}
+
 /// What a client asked for in CONNECT (reference: wire protocol 1.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wishes {
@@ -112,6 +124,8 @@ pub struct Admission {
     pub system: bool,
     /// What the other end is.
     pub kind: Kind,
+    /// Of a server of the cluster: which accounts it hears of here.
+    pub carried: Carried,
     /// Nothing but CONNECT is accepted, and only within this time (0: without limit). `None` once that is settled.
     pub connect_within_ns: Option<u64>,
     /// A first frame other than CONNECT is put before the control plane instead of being refused.
@@ -139,6 +153,7 @@ impl Default for Admission {
             silent_ok: false,
             open_rule: None,
             kind: Kind::Client,
+            carried: Carried::All,
         }
     }
 }
@@ -171,9 +186,10 @@ pub struct Traffic {
     pub out_bytes: u64,
 }
 
-/// The last subject that a connection published to, and the route it took.
+/// The last subject that a connection published to, and the route it took in an account.
 #[derive(Debug, Default)]
 pub(crate) struct LastRoute {
+    pub account: u32,
     pub subject: Vec<u8>,
     pub route: u32,
     pub stamp: u64,
@@ -188,6 +204,8 @@ pub struct Conn {
     pub(crate) admission: Admission,
     pub(crate) out: OutBuf,
     pub(crate) subs: BytesMap<u32>,
+    /// What another server wants in accounts that are not known here, and how many members that stands for.
+    pub(crate) unclaimed: BytesMap<u32>,
     pub(crate) last: LastRoute,
     pub(crate) replies: Option<Box<Replies>>,
     pub(crate) traffic: Traffic,
@@ -229,6 +247,7 @@ impl Conn {
             admission,
             out: OutBuf::default(),
             subs: BytesMap::with_hasher(seeded(seed)),
+            unclaimed: BytesMap::with_hasher(seeded(seed)),
             last: LastRoute::default(),
             replies: None,
             traffic: Traffic::default(),
@@ -255,6 +274,20 @@ impl Conn {
             batch: Batch::default(),
             again: false,
         }
+    }
+
+    /// Whether what is wanted in an account is told over this connection to another server.
+    pub(crate) fn carries(&self, account: u32, slot: Option<u32>) -> bool {
+        match self.admission.carried {
+            Carried::All => true,
+            Carried::Slot(own) => slot == Some(own),
+            Carried::Own => self.admission.account == account,
+        }
+    }
+
+    /// Whether lines name the account.
+    pub(crate) fn names_accounts(&self) -> bool {
+        self.admission.carried != Carried::Own
     }
 
     /// True once its CONNECT was accepted, or was not needed: it belongs to its account.
@@ -285,6 +318,11 @@ impl Conn {
     /// Messages that were received from the peer.
     pub fn messages(&self) -> u64 {
         self.traffic.in_msgs
+    }
+
+    /// The last round trip time that was measured, 0 before there is one.
+    pub fn rtt_ns(&self) -> u64 {
+        self.rtt_ns
     }
 
     /// Bytes that have not left yet, as far as is known.

@@ -16,9 +16,9 @@ impl Engine {
         let Some(account) = self.accounts.get(number as usize) else { return };
         account.interest.matching(subject, |found| {
             for entry in found.iter().filter_map(|&sub| self.subs.get(sub)).filter(|entry| entry.weight > 0) {
-                if let Some(kind) = self.conns.get(entry.conn).map(|conn| conn.kind) {
-                    add_peer(route, (kind, &account.name, subject), entry);
-                }
+                let Some(conn) = self.conns.get(entry.conn).filter(|conn| !conn.withholds(subject)) else { continue };
+                let name = Some(&*account.name).filter(|_| conn.names_accounts());
+                add_peer(route, (conn.kind, name, subject), entry);
             }
         });
     }
@@ -107,16 +107,18 @@ impl Outlet<'_> {
     }
 }
 
-/// Interest of another server: however often it wants the subject, it is one peer.
-fn add_peer(route: &mut Route, (kind, account, subject): (Kind, &[u8], &[u8]), entry: &Sub) {
+/// Interest of another server: however often it wants the subject, it is one peer. Without `account` the connection is for
+/// one only, which lines do not name.
+fn add_peer(route: &mut Route, (kind, account, subject): (Kind, Option<&[u8]>, &[u8]), entry: &Sub) {
     let at = match route.peers.iter().position(|peer| peer.conn == entry.conn) {
         Some(at) => at,
         None => {
             let prefix_at = route.prefixes.len() as u32;
-            // A leaf node's connection belongs to one account.
-            let start: [&[u8]; 3] = match kind {
-                Kind::LeafBelow | Kind::LeafAbove => [b"LMSG ", b"", b""],
-                _ => [b"RMSG ", account, b" "],
+            // A leaf node's connection belongs to one account, too.
+            let start: [&[u8]; 3] = match (kind, account) {
+                (Kind::LeafBelow | Kind::LeafAbove, _) => [b"LMSG ", b"", b""],
+                (_, Some(account)) => [b"RMSG ", account, b" "],
+                (_, None) => [b"RMSG ", b"", b""],
             };
             for part in start.into_iter().chain([subject, b" "]) {
                 route.prefixes.extend_from_slice(part);

@@ -28,6 +28,8 @@ mod propagation;
 mod publish;
 mod quote;
 mod resolve;
+mod route_rights;
+pub mod s2;
 mod settle;
 pub mod slab;
 pub mod subject;
@@ -36,6 +38,7 @@ mod subscribe;
 mod timers;
 mod trace;
 pub mod trace_headers;
+mod unclaimed;
 #[cfg(test)]
 mod vectors;
 pub mod view;

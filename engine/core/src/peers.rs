@@ -29,10 +29,11 @@ impl Engine {
             payload_max: conn.admission.payload_max,
             headers: true,
         };
+        let named = conn.names_accounts();
         let mut at = base;
         let mut need = 1;
         while at < buffer.len() {
-            match next_frame(buffer.get(at..).unwrap_or(&[]), &limits) {
+            match next_frame(buffer.get(at..).unwrap_or(&[]), &limits, named) {
                 Next::Frame(frame, used) => {
                     if self.settings.trace {
                         self.trace_peer(slot, &frame, buffer.get(at..at + used).unwrap_or(&[]));
@@ -111,14 +112,26 @@ impl Engine {
             traffic.in_msgs += 1;
             traffic.in_bytes += bytes;
         }
-        let Some(&account) = self.account_names.get(p.account) else { return };
+        let remembered = self.remembered(slot, p);
+        let account = match remembered {
+            Some((account, _)) => account,
+            None => match self.account_of(slot, p.account) {
+                Some(account) => account,
+                None => return,
+            },
+        };
         let Some(entry) = self.accounts.get_mut(account as usize) else { return };
         entry.traffic.in_msgs += 1;
         entry.traffic.in_bytes += bytes;
-        if !subject::has_no_empty_token(p.subject) {
-            return;
-        }
-        let route = self.route_for(account, p.subject);
+        let route = match remembered {
+            Some((_, route)) => route,
+            None if subject::has_no_empty_token(p.subject) => {
+                let route = self.route_for(account, p.subject);
+                self.remember_routed(slot, account, p.subject, route);
+                route
+            }
+            None => return,
+        };
         let mut scratch = Vec::new();
         let tail = p.tail.unwrap_or_else(|| {
             push_tail(&mut scratch, p.reply, p.sizes, p.body);
@@ -146,25 +159,60 @@ impl Engine {
         }
     }
 
-    fn peer_wants(&mut self, slot: u32, account: &[u8], subject: &[u8], queue: Option<(&[u8], u32)>) {
+    /// The account and the route of the last message of a server, if this one is for the same subject and that still holds.
+    #[inline]
+    fn remembered(&self, slot: u32, p: &Routed<'_>) -> Option<(u32, u32)> {
+        let last = &self.conns.get(slot)?.last;
+        let account = self.accounts.get(last.account as usize)?;
+        // On a connection for one account there is no name to compare.
+        let same = last.stamp == account.routes.stamp()
+            && last.subject == p.subject
+            && (p.account.is_empty() || *account.name == *p.account);
+        same.then_some((last.account, last.route))
+    }
+
+    fn remember_routed(&mut self, slot: u32, account: u32, subject: &[u8], route: u32) {
+        let Some(stamp) = self.accounts.get(account as usize).map(|account| account.routes.stamp()) else { return };
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        let last = &mut conn.last;
+        last.subject.clear();
+        last.subject.extend_from_slice(subject);
+        (last.account, last.route, last.stamp) = (account, route, stamp);
+    }
+
+    /// The number of the account that a line of a server is about.
+    fn account_of(&self, slot: u32, name: &[u8]) -> Option<u32> {
+        let conn = self.conns.get(slot)?;
+        if conn.names_accounts() {
+            self.account_names.get(name).copied()
+        } else {
+            Some(conn.admission.account)
+        }
+    }
+
+    pub(crate) fn peer_wants(&mut self, slot: u32, account: &[u8], subject: &[u8], queue: Option<(&[u8], u32)>) {
         if !subject::is_valid(subject) || subject::tokens(subject).nth(subject::TOKENS_MAX).is_some() {
             self.send_err(slot, errors::INVALID_SUBSCRIPTION.as_bytes());
             return;
         }
-        let Self { conns, accounts, subs, account_names, .. } = self;
-        // Interest in an account that is not known here is nobody's business (reference: 2.10).
-        let Some(&number) = account_names.get(account) else { return };
+        let number = self.account_of(slot, account);
+        let Self { conns, accounts, subs, .. } = self;
+        let Some(conn) = conns.get_mut(slot).filter(|conn| conn.may_export(subject)) else { return };
+        let Some(number) = number else {
+            if !conn.note_unclaimed(account, subject, queue) {
+                self.close_full(slot);
+            }
+            return;
+        };
         let Some(account) = accounts.get_mut(number as usize) else { return };
-        let Some(conn) = conns.get_mut(slot) else { return };
         let key = key(number, subject, queue.map(|(name, _)| name));
         let weight = queue.map_or(1, |(_, weight)| weight);
         match conn.subs.get(key.as_slice()).and_then(|&known| subs.get_mut(known)) {
             Some(known) if known.weight == weight => return,
             Some(known) => known.weight = weight,
             None => {
-                if conn.subs.len() >= conn.admission.subs_max as usize {
-                    let text = errors::MAXIMUM_SUBSCRIPTIONS_EXCEEDED;
-                    self.close_now(slot, CloseReason::MaximumSubscriptionsExceeded, Some(text), text);
+                if conn.subs.len() + conn.unclaimed.len() >= conn.admission.subs_max as usize {
+                    self.close_full(slot);
                     return;
                 }
                 let sub = subs.insert(Sub {
@@ -192,8 +240,34 @@ impl Engine {
         }
     }
 
+    /// Forgets what a server told over this connection that it wants in an account: it will tell it over another.
+    pub fn forget_interest(&mut self, cid: u64, account: &[u8]) {
+        let Some(slot) = self.slot_of(cid) else { return };
+        let number = self.account_of(slot, account);
+        let Some(conn) = self.conns.get_mut(slot) else { return };
+        let Some(number) = number else {
+            conn.take_unclaimed(account);
+            return;
+        };
+        let of_account = |sub: &u32| self.subs.get(*sub).is_some_and(|sub| sub.account == number);
+        let gone: Vec<u32> = conn.subs.values().copied().filter(of_account).collect();
+        for sub in gone {
+            self.remove_sub(sub);
+        }
+    }
+
+    fn close_full(&mut self, slot: u32) {
+        let text = errors::MAXIMUM_SUBSCRIPTIONS_EXCEEDED;
+        self.close_now(slot, CloseReason::MaximumSubscriptionsExceeded, Some(text), text);
+    }
+
     fn peer_wants_no_more(&mut self, slot: u32, account: &[u8], subject: &[u8], queue: Option<&[u8]>) {
-        let Some(&number) = self.account_names.get(account) else { return };
+        let Some(number) = self.account_of(slot, account) else {
+            if let Some(conn) = self.conns.get_mut(slot) {
+                conn.drop_unclaimed(account, subject, queue);
+            }
+            return;
+        };
         let key = key(number, subject, queue);
         if let Some(&sub) = self.conns.get(slot).and_then(|conn| conn.subs.get(key.as_slice())) {
             self.remove_sub(sub);

@@ -11,36 +11,73 @@ use crate::imports::Stream;
 use crate::subject;
 
 impl Engine {
-    /// Gives an account the name by which other servers know it. What the control plane wants in it is told to them only
-    /// with `system`. To be called before the first subscription in it.
-    pub fn name_account(&mut self, number: u32, name: &[u8], system: bool) {
-        if let Some(account) = self.accounts.get_mut(number as usize) {
-            account.name = name.into();
-            account.system = system;
-            self.account_names.insert(name.into(), number);
+    /// Gives an account the name by which other servers know it, and its place in the pool of connections to each of them;
+    /// without `slot` it has a connection of its own. What the control plane wants in it is told to them only with `system`.
+    /// To be called again when its place has changed.
+    pub fn name_account(&mut self, number: u32, name: &[u8], system: bool, slot: Option<u32>) {
+        let mut before = self.carriers(number);
+        let Some(account) = self.accounts.get_mut(number as usize) else { return };
+        let is_new = account.name.is_empty();
+        account.name = name.into();
+        account.system = system;
+        account.slot = slot;
+        self.account_names.insert(name.into(), number);
+        if is_new {
+            before.clear();
+            self.claim(name);
         }
+        let after = self.carriers(number);
+        for &peer in before.iter().filter(|peer| !after.contains(peer)) {
+            self.tell_all(peer, number, false);
+        }
+        for &peer in after.iter().filter(|peer| !before.contains(peer)) {
+            self.tell_all(peer, number, true);
+        }
+    }
+
+    /// The connections over which other servers are told what is wanted in an account.
+    fn carriers(&self, number: u32) -> Vec<u32> {
+        let slot = self.accounts.get(number as usize).and_then(|account| account.slot);
+        let carries = |peer: &u32| self.conns.get(*peer).is_some_and(|conn| conn.carries(number, slot));
+        self.peers.iter().copied().filter(carries).collect()
     }
 
     /// Another server joined: it hears all interest at once.
     pub(crate) fn join_peer(&mut self, slot: u32) {
         self.peers.push(slot);
+        for number in 0..self.accounts.len() as u32 {
+            let Some(account) = self.accounts.get(number as usize).filter(|account| !account.name.is_empty()) else {
+                continue;
+            };
+            if self.conns.get(slot).is_some_and(|conn| conn.carries(number, account.slot)) {
+                self.tell_all(slot, number, true);
+            }
+        }
+    }
+
+    /// Tells one server everything that is wanted in an account, or that nothing of it is any more.
+    fn tell_all(&mut self, peer: u32, number: u32, wanted: bool) {
+        let named = self.conns.get(peer).is_some_and(|conn| conn.names_accounts());
+        let Some(account) = self.accounts.get(number as usize) else { return };
+        let name = Some(&*account.name).filter(|_| named);
         let mut batch = Vec::new();
         let mut lines = Vec::new();
-        for account in self.accounts.iter().filter(|account| !account.name.is_empty()) {
-            for (interest, &count) in &account.local {
-                let (subject, queue) = split_interest(interest);
-                push_interest(&mut batch, &account.name, subject, queue, count);
-                if self.settings.trace {
-                    lines.push(std::mem::take(&mut batch));
-                }
+        for (interest, &count) in &account.local {
+            let (subject, queue) = split_interest(interest);
+            if !self.conns.get(peer).is_some_and(|conn| conn.may_import(subject)) {
+                continue;
+            }
+            push_interest(&mut batch, name, subject, queue, if wanted { count } else { 0 });
+            if self.settings.trace {
+                lines.push(std::mem::take(&mut batch));
             }
         }
         // The log shows what is sent by the line.
         for line in lines {
-            self.send(slot, &line);
+            self.send(peer, &line);
         }
         if !batch.is_empty() {
-            self.send(slot, &batch);
+            self.send(peer, &batch);
         }
     }
 
@@ -130,11 +167,14 @@ impl Engine {
         if self.peers.is_empty() {
             return;
         }
-        let mut line = Vec::with_capacity(account.name.len() + subject.len() + 32);
-        push_interest(&mut line, &account.name, subject, queue, count);
-        for at in 0..self.peers.len() {
-            if let Some(&peer) = self.peers.get(at) {
-                self.send(peer, &line);
+        let mut lines = [Vec::new(), Vec::new()];
+        for (line, name) in lines.iter_mut().zip([None, Some(&*account.name)]) {
+            push_interest(line, name, subject, queue, count);
+        }
+        for peer in self.carriers(number) {
+            let Some(conn) = self.conns.get(peer).filter(|conn| conn.may_import(subject)) else { continue };
+            if let Some(line) = lines.get(usize::from(conn.names_accounts())) {
+                self.send(peer, line);
             }
         }
     }
@@ -155,11 +195,13 @@ fn split_interest(key: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// `RS+ account subject [queue weight]`, or `RS-` when nobody is left.
-fn push_interest(out: &mut Vec<u8>, account: &[u8], subject: &[u8], queue: Option<&[u8]>, count: u32) {
+/// `RS+ [account] subject [queue weight]`, or `RS-` when nobody is left.
+fn push_interest(out: &mut Vec<u8>, account: Option<&[u8]>, subject: &[u8], queue: Option<&[u8]>, count: u32) {
     out.extend_from_slice(if count == 0 { b"RS- " } else { b"RS+ " });
-    out.extend_from_slice(account);
-    out.push(b' ');
+    if let Some(account) = account {
+        out.extend_from_slice(account);
+        out.push(b' ');
+    }
     out.extend_from_slice(subject);
     if let Some(queue) = queue {
         out.push(b' ');

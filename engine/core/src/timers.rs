@@ -2,11 +2,14 @@
 
 use std::cmp::Reverse;
 
+use crate::conn::Kind;
 use crate::engine::Engine;
 use crate::errors::{self, CloseReason};
 
 /// First ping after CONNECT, unless the interval is shorter. Up to a fifth is added at random.
 const FIRST_PING_NS: u64 = 2_000_000_000;
+/// First ping to another server: what its round trip time decides should not wait for long.
+const FIRST_PING_OF_PEERS_NS: u64 = 1_000_000_000;
 /// How often a connection is looked at that is over its time to CONNECT but waits for the control plane.
 const PATIENCE_NS: u64 = 100_000_000;
 /// A round trip time older than this is measured again although the client is active.
@@ -22,9 +25,11 @@ impl Engine {
         let opening = !std::mem::replace(&mut conn.watched, true);
         let within = conn.admission.connect_within_ns.unwrap_or(0);
         let interval = conn.admission.ping_interval_ns;
-        let first = interval.min(FIRST_PING_NS);
-        let spread = if opening { 0 } else { u64::from(self.rng.below((first / 5_000_000).max(1) as u32)) * 1_000_000 };
-        let wait = if opening { interval } else { first + spread };
+        let peer = conn.kind == Kind::Route;
+        let first = interval.min(if peer { FIRST_PING_OF_PEERS_NS } else { FIRST_PING_NS });
+        let soon = peer || !opening;
+        let spread = if !soon { 0 } else { u64::from(self.rng.below((first / 5_000_000).max(1) as u32)) * 1_000_000 };
+        let wait = if soon { first + spread } else { interval };
         conn.pings_out = 0;
         conn.connect_due_ns = if within == 0 { 0 } else { now_ns + within };
         conn.ping_due_ns = if interval == 0 { 0 } else { now_ns.saturating_add(wait) };

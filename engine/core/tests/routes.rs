@@ -1,6 +1,6 @@
 //! Two engines with a route between them: interest settles, and each message arrives as if all were in one.
 
-use natsfleet_core::conn::{Admission, Kind, Wishes};
+use natsfleet_core::conn::{Admission, Carried, Kind, Wishes};
 use natsfleet_core::engine::{Engine, Settings};
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ impl Server {
     fn new(seed: u64) -> Self {
         let mut engine = Engine::new(Settings { routes: true, ..Settings::default() }, seed);
         engine.install_account(0, None);
-        engine.name_account(0, b"A", false);
+        engine.name_account(0, b"A", false, Some(0));
         let clients = (1..=CLIENTS as u64).map(|cid| engine.open(admission(cid, Kind::Client), 1)).collect();
         Self { engine, clients, route: u32::MAX }
     }
@@ -44,16 +44,17 @@ impl Server {
 struct Pair {
     servers: [Server; 2],
     heard: Vec<(usize, usize, String)>,
+    carried: Carried,
 }
 
 impl Pair {
-    fn new() -> Self {
-        Self { servers: [Server::new(3), Server::new(4)], heard: Vec::new() }
+    fn new(carried: Carried) -> Self {
+        Self { servers: [Server::new(3), Server::new(4)], heard: Vec::new(), carried }
     }
 
     fn join(&mut self) {
         for server in &mut self.servers {
-            server.route = server.engine.open(admission(99, Kind::Route), 1);
+            server.route = server.engine.open(Admission { carried: self.carried, ..admission(99, Kind::Route) }, 1);
         }
         for side in 0..2 {
             self.pump(side, &[]);
@@ -128,8 +129,11 @@ type Subs = std::collections::BTreeMap<(usize, usize, u8), (&'static str, Option
 
 proptest! {
     #[test]
-    fn two_servers_deliver_like_one(steps in prop::collection::vec(step(), 1..60)) {
-        let mut pair = Pair::new();
+    fn two_servers_deliver_like_one(
+        steps in prop::collection::vec(step(), 1..60),
+        carried in prop::sample::select(vec![Carried::All, Carried::Slot(0), Carried::Own]),
+    ) {
+        let mut pair = Pair::new(carried);
         pair.join();
         let mut subs = Subs::new();
         for step in steps {

@@ -263,6 +263,7 @@ impl Run {
                     pieces.push(taken);
                     left > 0
                 });
+                link.heed_round_trip(conn.rtt_ns());
                 link.encode(&pieces, &mut self.bench).map_err(Failed::Layers)?;
                 self.engine.moved_below(slot, BATCH_BYTES - left);
                 continue;

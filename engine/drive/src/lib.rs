@@ -18,6 +18,7 @@ mod pace;
 mod patience;
 mod poll;
 mod run;
+mod s2;
 mod share;
 pub mod tls;
 
@@ -26,3 +27,4 @@ pub use forwarder::{Forwarder, Gone};
 pub use link::Link;
 pub use manual::{Fate, Manual, Taken};
 pub use run::Run;
+pub use s2::S2Session;

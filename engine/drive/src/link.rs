@@ -1,21 +1,27 @@
-//! The layers between a socket and the NATS bytes of a connection: TLS, WebSocket, both, or none.
+//! The layers between a socket and the NATS bytes of a connection, from the socket up: TLS, WebSocket, S2, or none of them.
 //!
 //! A plain connection has no `Link` at all. Inbound, bytes are decoded in the read buffer as far as the layers allow;
 //! outbound, the core's output stays the one backlog and only what fits one batch is moved into `wire`.
 
 use natsfleet_core::errors::CloseReason;
+use natsfleet_core::s2::Packer;
 use natsfleet_core::ws::{Flate, WsCodec, WsOptions};
 
 use crate::run::Run;
+use crate::s2::S2Session;
 use crate::tls::{encrypt_batch, TlsSession};
 
 /// Most output that is moved into the layers at a time.
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
+/// Shared memory of compression beyond this is given back.
+const PACKED_KEPT_BYTES: usize = 512 << 10;
 
 /// Buffers that all connections of a thread share while they are being served.
 #[derive(Default)]
 pub(crate) struct Workbench {
     flate: Flate,
+    packer: Packer,
+    packed: Vec<u8>,
     unsealed: Vec<u8>,
     framed: Vec<u8>,
     staging: Vec<u8>,
@@ -26,6 +32,7 @@ pub(crate) struct Workbench {
 pub struct Link {
     tls: Option<Box<TlsSession>>,
     ws: Option<WsCodec>,
+    s2: Option<Box<S2Session>>,
     /// Bytes for the socket, from `wire_head` on.
     wire: Vec<u8>,
     wire_head: usize,
@@ -50,13 +57,14 @@ pub(crate) struct Ended {
 
 impl Link {
     /// The layers that a handshake has agreed; `None` where NATS goes straight over the socket.
-    pub fn new(tls: Option<TlsSession>, ws: Option<WsOptions>) -> Option<Box<Self>> {
-        if tls.is_none() && ws.is_none() {
+    pub fn new(tls: Option<TlsSession>, ws: Option<WsOptions>, s2: Option<S2Session>) -> Option<Box<Self>> {
+        if tls.is_none() && ws.is_none() && s2.is_none() {
             return None;
         }
         Some(Box::new(Self {
             tls: tls.map(Box::new),
             ws: ws.map(WsCodec::new),
+            s2: s2.map(Box::new),
             wire: Vec::new(),
             wire_head: 0,
             announced: 0,
@@ -73,7 +81,19 @@ impl Link {
 
     /// Whether the handshake read further than it needed, so that there is something to decode without any input.
     pub(crate) fn has_unread(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.has_plain())
+        self.tls.as_ref().is_some_and(|tls| tls.has_plain()) || self.s2.as_ref().is_some_and(|s2| s2.has_more())
+    }
+
+    /// Compression may follow the round trip time.
+    pub(crate) fn heed_round_trip(&mut self, rtt_ns: u64) {
+        if let Some(s2) = &mut self.s2 {
+            s2.heed_round_trip(rtt_ns);
+        }
+    }
+
+    /// The mode of compression between servers at present.
+    pub(crate) fn compression(&self) -> Option<&'static str> {
+        self.s2.as_ref().map(|s2| s2.effort().name())
     }
 
     /// Decodes what came from the socket and appends the NATS bytes to `clear`. Answers of the layers wait in `wire`.
@@ -85,6 +105,27 @@ impl Link {
         bench: &mut Workbench,
         clear: &mut Vec<u8>,
     ) -> Result<bool, Ended> {
+        let Some(mut s2) = self.s2.take() else { return self.decode_below(received, bench, clear) };
+        let (below, read) = if self.tls.is_none() && self.ws.is_none() {
+            (Ok(false), s2.read(received, clear))
+        } else {
+            let mut packed = std::mem::take(&mut bench.packed);
+            packed.clear();
+            let below = self.decode_below(received, bench, &mut packed);
+            let read = s2.read(&packed, clear);
+            packed.shrink_to(PACKED_KEPT_BYTES);
+            bench.packed = packed;
+            (below, read)
+        };
+        self.s2 = Some(s2);
+        match read {
+            Ok(more) => below.map(|more_below| more || more_below),
+            Err(error) => Err(Ended { reason: CloseReason::ReadError, detail: error.to_string() }),
+        }
+    }
+
+    /// The layers below S2.
+    fn decode_below(&mut self, received: &mut [u8], bench: &mut Workbench, clear: &mut Vec<u8>) -> Result<bool, Ended> {
         if self.ws.is_none() {
             return match &mut self.tls {
                 Some(tls) => unseal(tls, received, clear, &mut self.wire).map(|()| false),
@@ -149,7 +190,7 @@ impl Link {
 
     /// Input waits to be decoded.
     pub(crate) fn has_backlog(&self) -> bool {
-        !self.backlog.is_empty()
+        !self.backlog.is_empty() || self.s2.as_ref().is_some_and(|s2| s2.has_more())
     }
 
     /// Bytes that wait for the socket.
@@ -178,7 +219,7 @@ impl Link {
 
     /// How much of `pending` bytes of output may follow `wire` as they are. Zero means that they must be encoded.
     pub(crate) fn announce(&mut self, pending: usize) -> usize {
-        if self.announced == 0 && pending > 0 && self.tls.is_none() {
+        if self.announced == 0 && pending > 0 && self.tls.is_none() && self.s2.is_none() {
             if let Some(ws) = &self.ws {
                 if ws.passes_unchanged(pending) {
                     self.wire.extend_from_slice(WsCodec::frame_header(pending, false).as_bytes());
@@ -191,6 +232,22 @@ impl Link {
 
     /// Moves pieces of output into `wire`.
     pub(crate) fn encode(&mut self, pieces: &[&[u8]], bench: &mut Workbench) -> Result<(), Ended> {
+        let Some(s2) = &self.s2 else { return self.encode_below(pieces, bench) };
+        if self.tls.is_none() && self.ws.is_none() {
+            s2.pack(pieces, &mut bench.packer, &mut self.wire);
+            return Ok(());
+        }
+        let mut packed = std::mem::take(&mut bench.packed);
+        packed.clear();
+        s2.pack(pieces, &mut bench.packer, &mut packed);
+        let outcome = self.encode_below(&[&packed], bench);
+        packed.shrink_to(PACKED_KEPT_BYTES);
+        bench.packed = packed;
+        outcome
+    }
+
+    /// The layers below S2.
+    fn encode_below(&mut self, pieces: &[&[u8]], bench: &mut Workbench) -> Result<(), Ended> {
         let outcome = match (&mut self.tls, &mut self.ws) {
             (None, Some(ws)) => {
                 ws.encode(pieces, &mut bench.flate, &mut self.wire);
@@ -231,6 +288,12 @@ impl Link {
 }
 
 impl Run {
+    /// The mode of compression of a connection, if there is any.
+    pub fn compression(&mut self, cid: u64) -> Option<&'static str> {
+        let io = self.engine().slot_of(cid).and_then(|slot| self.io(slot));
+        io.and_then(|io| io.link.as_ref()).and_then(|link| link.compression())
+    }
+
     /// The certificates that the peer of a connection showed, its own first; none without TLS.
     pub fn peer_certificates(&mut self, cid: u64) -> Vec<Vec<u8>> {
         let io = self.engine().slot_of(cid).and_then(|slot| self.io(slot));

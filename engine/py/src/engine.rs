@@ -3,7 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use natsfleet_core::conn::{Admission, Kind, OpenRule, Wishes};
+use natsfleet_core::conn::{Admission, Carried, Kind, OpenRule, Wishes};
 use natsfleet_core::engine::Settings;
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::ws::WsOptions;
@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::imports::{self, Imports};
 use crate::mappings::Mappings;
 use crate::permit::Permit;
+use crate::s2::S2Session;
 use crate::tls::{handed_over, TlsSession};
 use crate::{events, views};
 
@@ -110,6 +111,8 @@ pub(crate) struct Decided {
     client_info: Option<ClientInfo>,
     system: bool,
     kind: KindName,
+    pool_slot: Option<u32>,
+    one_account: bool,
     connect_within_ns: Option<u64>,
     silent_ok: bool,
     open_rule: Option<OpenRuleParts>,
@@ -154,6 +157,11 @@ impl From<Decided> for Admission {
             client_info: client_info(d.client_info),
             system: d.system,
             kind: d.kind.0,
+            carried: match (d.one_account, d.pool_slot) {
+                (true, _) => Carried::Own,
+                (false, Some(slot)) => Carried::Slot(slot),
+                (false, None) => Carried::All,
+            },
             connect_within_ns: d.connect_within_ns,
             silent_ok: d.silent_ok,
             open_rule: d.open_rule.map(|rule| Arc::new(rule.into())),
@@ -207,9 +215,17 @@ impl Engine {
         self.forwarder.tell(move |run| run.engine().install_account(number, mappings));
     }
 
-    /// Gives an account the name by which other servers know it.
-    fn name_account(&self, number: u32, name: Vec<u8>, system: bool) {
-        self.forwarder.tell(move |run| run.engine().name_account(number, &name, system));
+    /// Gives an account the name by which other servers know it, and its place in the pool of connections to them.
+    #[pyo3(signature = (number, name, system, slot))]
+    fn name_account(&self, number: u32, name: Vec<u8>, system: bool, slot: Option<u32>) {
+        self.forwarder.tell(move |run| {
+            run.engine().name_account(number, &name, system, slot);
+        });
+    }
+
+    /// Forgets what another server told over this connection that it wants in an account.
+    fn forget_interest(&self, cid: u64, account: Vec<u8>) {
+        self.forwarder.tell(move |run| run.engine().forget_interest(cid, &account));
     }
 
     /// Sends a protocol line to another server.
@@ -233,8 +249,9 @@ impl Engine {
 
     /// Takes over a connected socket, of which `input` was read already. `greeting` is sent first.
     ///
-    /// A TLS session moves out of `tls`, with the plaintext that waits in it.
-    #[pyo3(signature = (fd, decided, greeting, input, websocket=None, tls=None))]
+    /// Sessions move out of `tls` and `s2`, with what waits in them.
+    #[pyo3(signature = (fd, decided, greeting, input, websocket=None, tls=None, s2=None))]
+    #[expect(clippy::too_many_arguments, reason = "arguments of Python")]
     fn adopt(
         &self,
         fd: RawFd,
@@ -243,12 +260,14 @@ impl Engine {
         input: Vec<u8>,
         websocket: Option<Websocket>,
         tls: Option<PyRefMut<'_, TlsSession>>,
+        s2: Option<PyRefMut<'_, S2Session>>,
     ) -> PyResult<()> {
         // SAFETY: the caller gives the descriptor away and does not use it again.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let session = tls.map(|mut tls| tls.take().ok_or_else(handed_over)).transpose()?;
+        let s2 = s2.map(|mut s2| s2.take()).transpose()?;
         let admission = decided.into();
-        let link = Link::new(session, websocket.map(WsOptions::from));
+        let link = Link::new(session, websocket.map(WsOptions::from), s2);
         self.forwarder.tell(move |run| run.adopt(fd, link, admission, &greeting, input));
         Ok(())
     }
@@ -378,6 +397,12 @@ impl Engine {
     fn routes<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let found = py.detach(|| self.forwarder.ask(|run| run.engine().route_views())).map_err(gone)?;
         found.iter().map(|view| views::conn(py, view)).collect()
+    }
+
+    /// For each of these connections the mode of its compression between servers, None without one.
+    fn compressions(&self, py: Python<'_>, cids: Vec<u64>) -> PyResult<Vec<Option<&'static str>>> {
+        let look = move |run: &mut Run| cids.iter().map(|&cid| run.compression(cid)).collect();
+        py.detach(|| self.forwarder.ask(look)).map_err(gone)
     }
 
     /// For each of these connections the certificates that its peer showed, its own first.

@@ -11,6 +11,7 @@ mod manual;
 mod mappings;
 mod permit;
 mod process;
+mod s2;
 mod tls;
 mod views;
 
@@ -24,6 +25,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<imports::Imports>()?;
     module.add_class::<mappings::Mappings>()?;
     module.add_class::<permit::Permit>()?;
+    s2::register(module)?;
     tls::register(module)?;
     process::register(module)
 }

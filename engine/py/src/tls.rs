@@ -69,6 +69,45 @@ impl TlsServer {
     }
 }
 
+/// What the sessions that are dialled with one configuration share.
+#[pyclass(frozen)]
+pub struct TlsClient(tls::TlsClient);
+
+#[pymethods]
+impl TlsClient {
+    /// Reads the files and checks the names; raises TlsConfigError with the reference's text.
+    #[new]
+    #[pyo3(signature = (*, certificates, ca_file, insecure, min_version, cipher_suites, curves, pinned_certs))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn new(
+        py: Python<'_>,
+        certificates: Vec<(PathBuf, PathBuf)>,
+        ca_file: Option<PathBuf>,
+        insecure: bool,
+        min_version: &str,
+        cipher_suites: Vec<String>,
+        curves: Vec<String>,
+        pinned_certs: Vec<String>,
+    ) -> PyResult<Self> {
+        let pins: Result<Vec<_>, _> = pinned_certs.iter().map(|pin| tls::parse_pin(pin)).collect();
+        let spec = tls::TlsClientSpec {
+            certificates,
+            ca_pem: ca_file,
+            insecure,
+            min_version: tls::MinVersion::parse(min_version).map_err(refused)?,
+            cipher_suites,
+            curves,
+            pinned_sha256: pins.map_err(refused)?,
+        };
+        py.detach(|| tls::TlsClient::build(&spec)).map(Self).map_err(refused)
+    }
+
+    /// Starts the session of a connection to a host, by name or address; its first flight waits in the output.
+    fn dial(&self, host: &str) -> PyResult<TlsSession> {
+        self.0.dial(host).map(|session| TlsSession { session: Some(session) }).map_err(ended)
+    }
+}
+
 /// One TLS connection without its socket. Empty once the engine has taken it over.
 #[pyclass]
 pub struct TlsSession {
@@ -194,6 +233,7 @@ fn spki_sha256<'py>(py: Python<'py>, certificate_der: &[u8]) -> Option<Bound<'py
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<TlsServer>()?;
+    module.add_class::<TlsClient>()?;
     module.add_class::<TlsSession>()?;
     module.add("TlsConfigError", py.get_type::<TlsConfigError>())?;
     module.add("TlsError", py.get_type::<TlsError>())?;

@@ -10,6 +10,7 @@ use natsfleet_core::engine::{Engine, Settings};
 use natsfleet_core::errors::CloseReason;
 use natsfleet_core::event::Event;
 use natsfleet_core::imports::{Answers, Imports, LatencySpec, Sampling, ServiceSpec, StreamSpec};
+use natsfleet_core::s2::{Effort, Packer, Reader, S2Error, CHUNK_PLAIN_BYTES_MAX};
 use natsfleet_core::ws::{Flate, WsCodec, WsError, WsOptions, INFLATED_PAUSE_BYTES};
 
 use crate::output::items;
@@ -400,4 +401,56 @@ fn decode(options: WsOptions, input: &[u8], piece: usize) -> Decoding {
         }
     }
     decoding
+}
+
+/// S2 streams, whole and cut: the same bytes, the same end, and no more at a time than promised. What was read is packed
+/// again, and comes back.
+///
+/// The first byte says how large the pieces are, the second how much is read at a time.
+pub fn s2_reader(data: &[u8]) {
+    let Some((&[piece, enough], input)) =
+        data.get(..data.len().min(INPUT_MAX)).and_then(|data| data.split_first_chunk())
+    else {
+        return;
+    };
+    let whole = unpacked(input, input.len().max(1), usize::MAX >> 1);
+    let cut = unpacked(input, usize::from(piece) + 1, usize::from(enough) * 64 + 1);
+    assert_eq!(whole.1, cut.1);
+    if whole.1.is_none() {
+        assert!(whole.0 == cut.0, "whole {} bytes, cut {}", whole.0.len(), cut.0.len());
+    }
+    for effort in [Effort::None, Effort::Fast, Effort::Better, Effort::Best] {
+        let plain = whole.0.get(..whole.0.len().min(INPUT_MAX)).unwrap_or(&[]);
+        let (head, tail) = plain.split_at(plain.len().min(usize::from(piece)));
+        let mut wire = Vec::new();
+        Packer::default().pack(&[head, tail], effort, &mut wire);
+        assert!(wire.len() <= plain.len() + 32, "{} bytes became {}", plain.len(), wire.len());
+        assert!(unpacked(&wire, wire.len().max(1), usize::MAX >> 1) == (plain.to_vec(), None), "{effort:?}");
+    }
+}
+
+/// What a stream stands for, and how it failed.
+fn unpacked(input: &[u8], piece: usize, enough: usize) -> (Vec<u8>, Option<S2Error>) {
+    let mut reader = Reader::default();
+    let mut plain = Vec::new();
+    for piece in input.chunks(piece) {
+        let mut piece = piece;
+        loop {
+            let mut part = Vec::new();
+            let more = reader.read(piece, enough, &mut part);
+            assert!(part.len() <= enough + CHUNK_PLAIN_BYTES_MAX, "{} bytes at a time", part.len());
+            assert!(reader.buffered_bytes() <= 2 * INPUT_MAX, "{} bytes are kept", reader.buffered_bytes());
+            plain.append(&mut part);
+            piece = &[];
+            match more {
+                Ok(true) => assert!(reader.has_more()),
+                Ok(false) => break,
+                Err(error) => return (plain, Some(error)),
+            }
+            if plain.len() > 64 << 20 {
+                return (plain, None);
+            }
+        }
+    }
+    (plain, None)
 }

@@ -32,3 +32,8 @@ fn engine_feed_corpus_holds() {
 fn ws_decode_corpus_holds() {
     replay("ws_decode", targets::ws_decode);
 }
+
+#[test]
+fn s2_reader_corpus_holds() {
+    replay("s2_reader", targets::s2_reader);
+}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from services.shared.config.options import Options, TlsOptions
 from services.shared.identity.certificates import read_certificate
 from services.shared.identity.errors import CertificateError
-from services.shared.runtime.role_plan import NATS_LISTENER, WEBSOCKET_LISTENER
+from services.shared.runtime.role_plan import CLUSTER_LISTENER, NATS_LISTENER, WEBSOCKET_LISTENER
 
 
 def certificate_ends(options: Options) -> dict[str, int]:
@@ -16,6 +16,8 @@ def certificate_ends(options: Options) -> dict[str, int]:
     blocks = {NATS_LISTENER: options.tls}
     if websocket is not None and websocket.port and not websocket.no_tls:
         blocks[WEBSOCKET_LISTENER] = websocket.tls
+    if options.cluster is not None and options.cluster.port:
+        blocks[CLUSTER_LISTENER] = options.cluster.tls
     ends = {name: _end(tls) for name, tls in blocks.items() if tls is not None}
     return {name: end for name, end in ends.items() if end is not None}
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from services.router.views import healthz, standalone, varz
 from services.router.views.account_endpoints import AccountEndpoints
 from services.router.views.certificates import certificate_ends
 from services.router.views.connection_endpoints import ConnectionEndpoints
 from services.router.views.sources import Sources
-from services.shared.config.options import Options
+from services.shared.config.options import ClusterOptions, Options
 from services.shared.engine.forwarding import SubscriptionView
+from services.shared.identity.permissions import Permissions
 from services.shared.member.encoding import encoded
 from services.shared.member.server_info import server_info
 from services.shared.member.system_services import Asker, Endpoint, Request, SystemServices
 from services.shared.records.record import record
 from services.shared.runtime.role_plan import RolePlan
 from services.shared.runtime.usage import ProcessUsage, core_count, usable_cores
+
+if TYPE_CHECKING:
+    from services.shared.member.routes.mesh import Peer
 
 HTTP_REQUESTS: Final = "http_requests"
 """An option that only the monitor of this node may use: its counters, to be shown with the rest."""
@@ -105,14 +109,29 @@ class RouterEndpoints:
     def _varz(self, request: Request) -> dict[str, Any]:
         if request.asker.is_trusted:
             self._http_requests |= request.options.get(HTTP_REQUESTS, {})
+        peers = self._sources.peers()
         return varz.varz(
             self._standing, self._machine(), now_ns=self._sources.wall_ns(), totals=self._sources.totals(),
-            http_requests=self._http_requests, routes=len(self._sources.peers()),
+            http_requests=self._http_requests, routes=len(peers), remotes=_servers(peers),
         )  # fmt: skip
 
     def _statsz(self, request: Request) -> dict[str, Any]:
         active = sum(view.connections > 0 for _, view in self._sources.accounts())
-        return varz.statsz(self._standing, self._machine(), totals=self._sources.totals(), active_accounts=active)
+        peers = self._sources.peers()
+        return varz.statsz(
+            self._standing, self._machine(), totals=self._sources.totals(), active_accounts=active,
+            routes=self._route_statistics(peers) if peers else (), remotes=_servers(peers),
+        )  # fmt: skip
+
+    @property
+    def _cluster(self) -> ClusterOptions:
+        return self._standing.options.cluster or ClusterOptions()
+
+    def _route_statistics(self, peers: Sequence[Peer]) -> list[dict[str, Any]]:
+        # Only routers with routes need it.
+        from services.router.views import routez
+
+        return routez.statistics(routez.joined(peers, self._sources.engine, compression=self._cluster.compression.mode))
 
     def _routez(self, request: Request) -> dict[str, Any]:
         sources = self._sources
@@ -124,13 +143,18 @@ class RouterEndpoints:
         from services.router.views.connz import Clock
 
         clock = Clock(engine_ns=sources.engine.totals()["now_ns"], wall_ns=sources.wall_ns())
-        options, interest = request.options, dict[int, list[SubscriptionView]]()
+        options, subs = request.options, dict[int, list[SubscriptionView]]()
         if options.get("subscriptions") or options.get("subscriptions_detail"):
             for sub in sources.engine.subscriptions([peer.cid for peer in peers]):
-                interest.setdefault(sub.cid, []).append(sub)
+                subs.setdefault(sub.cid, []).append(sub)
+        interest = routez.Interest(
+            subs=subs, in_detail=bool(options.get("subscriptions_detail")), account_name=sources.numbers.name
+        )
+        cluster = self._cluster
+        rows = routez.joined(peers, sources.engine, compression=cluster.compression.mode)
         return routez.routez(
-            routez.joined(peers, sources.engine.routes()), clock, server_id=sources.server_id, server_name=name,
-            options=options, interest=interest, account_name=sources.numbers.name,
+            rows, clock, server_id=sources.server_id, server_name=name,
+            permissions=cluster.permissions or Permissions(), interest=interest,
         )  # fmt: skip
 
     def _alone(self, view: Callable[..., dict[str, Any]]) -> Callable[[Request], dict[str, Any]]:
@@ -138,3 +162,8 @@ class RouterEndpoints:
             return view(server_id=self._sources.server_id, now_ns=self._sources.wall_ns())
 
         return answer
+
+
+def _servers(peers: Sequence[Peer]) -> int:
+    """How many servers are behind these connections."""
+    return len({peer.info.server_id for peer in peers})

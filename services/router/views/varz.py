@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services.router.admission.directory import AUTH_TIMEOUT_NS, TLS_GRACE_NS
@@ -48,7 +48,7 @@ class Machine:
 
 def varz(
     standing: Standing, machine: Machine, *, now_ns: int, totals: Mapping[str, int],
-    http_requests: Mapping[str, int], routes: int = 0,
+    http_requests: Mapping[str, int], routes: int = 0, remotes: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """All of it. `totals` are the engine's; `http_requests` counts requests to monitoring by path."""
     options = standing.options
@@ -70,7 +70,7 @@ def varz(
         "gomaxprocs": machine.usable_cores,
         "cpu": machine.cpu_percent,
     }
-    shown |= _traffic(totals, routes=routes)
+    shown |= _traffic(totals, routes=routes, remotes=remotes)
     shown |= {
         "http_req_stats": dict(sorted(http_requests.items())),
         "config_load_time": rfc3339(standing.loaded_ns),
@@ -137,13 +137,18 @@ def _cluster(standing: Standing) -> dict[str, Any]:
     cluster = shown_cluster(standing.options)
     if cluster is None:
         return {}
+    end = standing.certificate_ends.get(CLUSTER_LISTENER)
     shown = {
         "name": cluster.name,
         "addr": cluster.host,
         "cluster_port": standing.ports.get(CLUSTER_LISTENER, cluster.port),
         "auth_timeout": seconds_number(cluster.auth_timeout_ns or AUTH_TIMEOUT_NS),
         "urls": [parse_route_url(text).address for text in cluster.routes],
-        "tls_timeout": seconds_number(_TLS_TIMEOUT_NS),
+        "tls_timeout": seconds_number(cluster.tls.timeout_ns if cluster.tls else _TLS_TIMEOUT_NS),
+        "tls_required": cluster.tls is not None,
+        "tls_verify": cluster.tls is not None,
+        "pool_size": cluster.pool_size,
+        "tls_cert_not_after": "" if end is None else rfc3339(end),
     }
     return {name: value for name, value in shown.items() if value}
 
@@ -170,12 +175,12 @@ def _websocket(options: WebsocketOptions, standing: Standing) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value}
 
 
-def _traffic(totals: Mapping[str, int], *, routes: int) -> dict[str, Any]:
+def _traffic(totals: Mapping[str, int], *, routes: int, remotes: int) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "connections": totals["connections"],
         "total_connections": totals["total_connections"],
         "routes": routes,
-        "remotes": routes,
+        "remotes": remotes,
         "leafnodes": 0,
     }
     for side in ("in", "out"):
@@ -221,9 +226,10 @@ def by_kind(clients: int) -> dict[str, int]:
 
 
 def statsz(
-    standing: Standing, machine: Machine, *, totals: Mapping[str, int], active_accounts: int
+    standing: Standing, machine: Machine, *, totals: Mapping[str, int], active_accounts: int,
+    routes: Sequence[Mapping[str, Any]] = (), remotes: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
-    """The short form that servers tell each other."""
+    """The short form that servers tell each other; `routes` are connections to `remotes` other servers."""
     sent = {"msgs": totals["out_msgs"], "bytes": totals["out_bytes"]}
     received = {"msgs": totals["in_msgs"], "bytes": totals["in_bytes"]}
     to_routes = {"msgs": totals["routed_out_msgs"], "bytes": totals["routed_out_bytes"]}
@@ -250,4 +256,6 @@ def statsz(
         shown["stale_connection_stats"] = by_kind(totals["stale_connections"])
     if totals["stalled"]:
         shown["stalled_clients"] = totals["stalled"]
-    return shown | {"active_servers": 1, "gomaxprocs": machine.usable_cores}
+    if routes:
+        shown["routes"] = list(routes)
+    return shown | {"active_servers": 1 + remotes, "gomaxprocs": machine.usable_cores}

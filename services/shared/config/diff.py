@@ -52,7 +52,7 @@ def compare(*, old: Options, new: Options) -> Refused | Accepted:
         return _refuse("NoAuthUser", old.no_auth_user, new.no_auth_user)
     if _websocket_without_files(old.websocket) != _websocket_without_files(new.websocket):
         return _refuse("Websocket", _show_websocket(old.websocket), _show_websocket(new.websocket))
-    if old.cluster != new.cluster:
+    if _fixed_part(old.cluster) != _fixed_part(new.cluster):
         return _refuse("Cluster", _show_cluster(old.cluster), _show_cluster(new.cluster))
     return Accepted(
         options=new,
@@ -153,6 +153,14 @@ def _loses_no_auth_user(old: Options, new: Options) -> bool:
     return not (gone and not new.no_auth_user)
 
 
+def _fixed_part(cluster: ClusterOptions | None) -> ClusterOptions | None:
+    """What must stay the same of the cluster: all but how many routes there are, and how their TLS is done, which holds for
+    the next connections."""
+    if cluster is None:
+        return None
+    return replace(cluster, pool_size=0, accounts=(), tls=None if cluster.tls is None else TlsOptions())
+
+
 def _websocket_without_files(websocket: WebsocketOptions | None) -> WebsocketOptions:
     """What must stay the same of the listener: all but the content of its certificates."""
     if websocket is None:
@@ -225,6 +233,8 @@ def _lines(old: Options, new: Options) -> Iterator[str]:
         yield f"Reloaded: fast producers will {'not ' if new.no_fast_producer_stall else ''}be stalled"
     yield from _changed(old, new, _FILE_LINES)
     yield from _tls_lines(old.tls, new.tls)
+    if old.cluster != new.cluster:
+        yield "Reloaded: cluster"
     yield from _changed(old, new, _LATE_LINES)
     if old.server_tags != new.server_tags:
         yield "Reloaded: tags"

@@ -15,6 +15,8 @@ from services.shared.identity.permissions import Permissions
 from services.shared.records.record import field, record
 
 SECOND_NS: Final = 1_000_000_000
+DEFAULT_RTT_THRESHOLDS_NS: Final = (10_000_000, 50_000_000, 100_000_000)
+"""Round trip times up to which `s2_auto` leaves bytes as they are, is fast, and is better."""
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -30,7 +32,8 @@ class TlsCertificate:
 class TlsOptions:
     """One `tls` block. `handshake_first_delay_ns`: None = INFO first; 0 = handshake first; >0 = wait, then fall back.
 
-    `certificates_listed`: they came from a `certs` array. `insecure` only matters to a side that dials.
+    `certificates_listed`: they came from a `certs` array. `insecure` only matters to a side that dials. `check_known_urls`:
+    between servers, only those hosts may come that are dialled, too.
     """
 
     certificates: tuple[TlsCertificate, ...] = ()
@@ -39,6 +42,7 @@ class TlsOptions:
     verify: bool = False
     verify_and_map: bool = False
     insecure: bool = False
+    check_known_urls: bool = False
     timeout_ns: int = 2 * SECOND_NS
     cipher_suites: tuple[str, ...] = ()
     curve_preferences: tuple[str, ...] = ()
@@ -212,10 +216,20 @@ class WebsocketOptions:
 
 
 @record
+class CompressionOptions:
+    """How connections between servers are compressed: a mode as it stands in INFO. Thresholds are for `s2_auto`."""
+
+    mode: str
+    rtt_thresholds_ns: tuple[int, ...] = DEFAULT_RTT_THRESHOLDS_NS
+
+
+@record
 class ClusterOptions:
     """The `cluster` block. `port` 0 means that there is no cluster; `auth_timeout_ns` of None is the default.
 
     `hidden`: the node made it for its own routers; neither clients nor views are told of it.
+    `pool_size` is how many connections there are to each other server, beside one for each of the `accounts`; negative is a
+    single one for everything.
     """
 
     name: str = ""
@@ -228,7 +242,13 @@ class ClusterOptions:
     auth_timeout_ns: int | None = None
     routes: tuple[str, ...] = field(default=(), repr=False)
     connect_retries: int = 0
+    pool_size: int = 3
+    accounts: tuple[str, ...] = ()
     hidden: bool = False
+    compression: CompressionOptions = CompressionOptions(mode="accept")
+    tls: TlsOptions | None = None
+    permissions: Permissions | None = None
+    """To publish is what is imported from other servers, to subscribe what is exported to them."""
 
 
 @record

@@ -6,7 +6,7 @@ from typing import Final
 
 from services.shared.config.assembly import Fields, assemble
 from services.shared.config.errors import OptionProblem
-from services.shared.config.options import ClusterOptions
+from services.shared.config.options import ClusterOptions, CompressionOptions, TlsOptions
 from services.shared.config.reading import (
     Entry,
     boolean,
@@ -24,15 +24,16 @@ from services.shared.config.reading import (
 )
 from services.shared.config.route_urls import parse_route_url, shown_route_url
 from services.shared.config.unsupported import is_switched_off, refuse_unsupported
-from services.shared.identity.passwords import is_bcrypt
+from services.shared.identity.permissions import Permissions
 
-_HASHED: Final = "servers of a cluster compare plain passwords"
+POOL_SIZE_MAX: Final = 64
+"""Connections to one other server. More would not help anybody, and each costs both sides."""
+
 _NOT_FOR_ROUTES: Final = (
     ("users", "allow multiple users"),
     ("token", "support tokens"),
     ("auth_callout", "support callouts"),
 )
-_NO_COMPRESSION: Final = ("off", "disabled", "disable", "false", "not_supported", "not supported")
 
 
 def cluster(entry: Entry) -> ClusterOptions:
@@ -43,12 +44,6 @@ def cluster(entry: Entry) -> ClusterOptions:
 
 
 def _unknown(entry: Entry) -> None:
-    name, data = entry.key.lower(), entry.value.data
-    # What asks for nothing that is not there may be said.
-    if name == "pool_size" and data == -1:
-        return
-    if name == "compression" and (data is False or (isinstance(data, str) and data.lower() in _NO_COMPRESSION)):
-        return
     refuse_unsupported("cluster", entry)
     if not is_switched_off("cluster", entry):
         unknown_field(entry)
@@ -88,27 +83,59 @@ def _authorization(entry: Entry) -> Fields:
     for name, sentence in _NOT_FOR_ROUTES:
         if name in {key.lower() for key in block}:
             raise entry.problem(f"Cluster authorization does not {sentence}")
-    return read_block(block, _AUTHORIZATION_RULES, entry.reading, unknown=_unknown_in_authorization)
+    if "permissions" in {key.lower() for key in block}:
+        entry.reading.problems.warn(
+            entry.key, 'setting "permissions" within cluster authorization block is deprecated', at=entry.value.at
+        )
+    return read_block(block, _AUTHORIZATION_RULES, entry.reading)
 
 
-def _unknown_in_authorization(entry: Entry) -> None:
-    refuse_unsupported("cluster authorization", entry)
-    unknown_field(entry)
+def _permissions(entry: Entry) -> Permissions:
+    # Imported here: few clusters say anything of it.
+    from services.shared.config.schema_permissions import permissions
 
-
-def _password(entry: Entry) -> str:
-    password = string(entry)
-    if is_bcrypt(password):
-        raise entry.problem(f'option "{entry.key.lower()}" is not supported yet as a bcrypt hash: {_HASHED}')
-    return password
+    read = permissions(entry)
+    if read.responses is not None:
+        raise entry.problem("servers of a cluster do not ask for answers: responses cannot be permitted here")
+    return read
 
 
 def _timeout(entry: Entry) -> int:
     return seconds_or_duration(entry, what="authorization")
 
 
+def _compression(entry: Entry) -> CompressionOptions:
+    # Imported here: few clusters say anything of it.
+    from services.shared.config.schema_compression import compression
+
+    return compression(entry, default="accept", on="s2_fast")
+
+
+def _tls(entry: Entry) -> TlsOptions:
+    # Imported here: only clusters with TLS read certificates.
+    from services.shared.config.schema_tls import tls
+
+    return tls(entry, between_servers=True)
+
+
 def _retries(entry: Entry) -> int:
     return max(0, integer(entry))
+
+
+def _pool_size(entry: Entry) -> int:
+    """0 is the default; negative is no pool."""
+    size = integer(entry) or ClusterOptions().pool_size
+    if size > POOL_SIZE_MAX:
+        raise entry.problem(f"pool_size of {size} is too large: at most {POOL_SIZE_MAX} connections")
+    return max(size, -1)
+
+
+def _accounts(entry: Entry) -> tuple[str, ...]:
+    if isinstance(entry.value.data, str):
+        return (entry.value.data,)
+    if not isinstance(entry.value.data, list):
+        raise entry.problem(f"error parsing accounts: unsupported type {go_type(entry.value.data)}")
+    return tuple(string_of(element) for element in entry.value.data)
 
 
 _RULES: Final = table(
@@ -121,9 +148,15 @@ _RULES: Final = table(
     ("authorization authentication", "*", _authorization),
     ("routes", "routes", _routes),
     ("connect_retries", "connect_retries", _retries),
+    ("pool_size", "pool_size", _pool_size),
+    ("accounts", "accounts", _accounts),
+    ("compression", "compression", _compression),
+    ("tls", "tls", _tls),
+    ("permissions", "permissions", _permissions),
 )
 _AUTHORIZATION_RULES: Final = table(
     ("user username", "user", string),
-    ("password pass", "password", _password),
+    ("password pass", "password", string),
     ("timeout", "auth_timeout_ns", _timeout),
+    ("permissions", "permissions", _permissions),
 )

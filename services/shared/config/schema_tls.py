@@ -78,9 +78,10 @@ class TlsFileError(Exception):
     """A file that a `tls` block names cannot be used; the text says which and why."""
 
 
-def tls(entry: Entry) -> TlsOptions:
-    """A `tls` block of a listener, its files checked."""
-    fields = read_block(map_of(entry.value), _RULES, entry.reading, unknown=_unknown)
+def tls(entry: Entry, *, between_servers: bool = False) -> TlsOptions:
+    """A `tls` block of a listener, its files checked. `between_servers`: it is that of a cluster or gateway."""
+    rules = _RULES | _SERVER_RULES if between_servers else _RULES
+    fields = read_block(map_of(entry.value), rules, entry.reading, unknown=_unknown)
     options, fault = _build(fields)
     if fault is not None:
         raise entry.problem(fault)
@@ -300,3 +301,4 @@ _RULES: Final = table(
     ("pinned_certs", "pinned_certs", _pinned_certs),
     ("handshake_first first immediate", "handshake_first_delay_ns", _handshake_first),
 )
+_SERVER_RULES: Final = table(("verify_cert_and_check_known_urls", "check_known_urls", _boolean))

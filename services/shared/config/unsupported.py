@@ -21,7 +21,6 @@ class Unsupported(NamedTuple):
 
 _JWT: Final = "accounts come from the configuration file, not from JWTs"
 _WINDOWS: Final = "the Windows certificate store is not used"
-_ONE_ROUTE: Final = "two servers share one connection, for all accounts"
 _OCSP: Final = "certificates are used without OCSP"
 
 _TOP_LEVEL: Final = (
@@ -47,14 +46,9 @@ _ACCOUNT: Final = (
 )
 _AUTHORIZATION: Final = (("auth_callout auth_hook", Unsupported("users are not looked up in an outside service")),)
 _CLUSTER: Final = (
-    ("tls", Unsupported("routes are not encrypted")),
-    ("pool_size accounts", Unsupported(_ONE_ROUTE)),
-    ("compression", Unsupported("routes are not compressed")),
-    ("permissions", Unsupported("servers of a cluster tell each other of all interest")),
     ("connect_backoff", Unsupported("routes are dialled again every second", may_be_off=True)),
     ("ping_interval ping_max write_deadline write_timeout", Unsupported("routes keep to the limits of the top level")),
 )
-_CLUSTER_AUTHORIZATION: Final = (("permissions", Unsupported("servers of a cluster tell each other of all interest")),)
 _TLS: Final = (
     ("ocsp_peer", Unsupported(_OCSP, may_be_off=True)),
     ("cert_store cert_match_by cert_match cert_match_skip_invalid ca_certs_match", Unsupported(_WINDOWS)),
@@ -68,7 +62,6 @@ UNSUPPORTED: Final = {
         ("authorization", _AUTHORIZATION),
         ("tls", _TLS),
         ("cluster", _CLUSTER),
-        ("cluster authorization", _CLUSTER_AUTHORIZATION),
     )
 }
 """Per block: what to say about a name."""

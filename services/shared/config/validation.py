@@ -14,7 +14,6 @@ from services.shared.config.addresses import split_host_port
 from services.shared.config.errors import ValidationError
 from services.shared.config.options import ClusterOptions, Options, UserOptions, WebsocketOptions
 from services.shared.config.units import format_duration
-from services.shared.identity.passwords import is_bcrypt
 from services.shared.wire.quote import quote
 
 _PORT_MAX: Final = 65_535
@@ -33,6 +32,7 @@ def validate_options(options: Options) -> None:
         _check_websocket(options.websocket, options)
     if options.cluster is not None:
         _check_cluster(options.cluster)
+        _check_pinned_accounts(options.cluster, "" if options.no_system_account else options.system_account or "$SYS")
     _check_ports(options)
     _check_advertised("Error setting server INFO with ClientAdvertise value of %s, err=", options.client_advertise)
     _check_monitoring(options)
@@ -110,11 +110,31 @@ def _check_cluster(cluster: ClusterOptions) -> None:
         raise ValidationError("cluster name cannot contain spaces")
     if cluster.name == "_":
         raise ValidationError('cluster name "_" is reserved')
-    if is_bcrypt(cluster.password):
-        raise ValidationError("a bcrypt hash as the password of a cluster is not supported yet")
+    if cluster.compression.mode != "accept":
+        # Imported here: few clusters say anything of it.
+        from services.shared.config.schema_compression import check_compression
+
+        check_compression(cluster.compression)
+    if cluster.tls is not None and not cluster.tls.certificates:
+        raise ValidationError("TLS of a cluster needs a certificate: each server shows its own, whoever dials")
     if cluster.routes and not cluster.port:
         raise ValidationError("solicited routes require cluster capabilities, e.g. --cluster")
     _check_advertised("Error setting cluster address with ClusterAdvertise value of %s, err=", cluster.advertise)
+
+
+def _check_pinned_accounts(cluster: ClusterOptions, system_account: str) -> None:
+    """Accounts with a connection of their own; the system account is one by itself."""
+    if not cluster.accounts:
+        return
+    if cluster.pool_size < 0:
+        raise ValidationError("pool_size cannot be negative if pinned accounts are specified")
+    pinned = cluster.accounts
+    if system_account and system_account not in pinned:
+        pinned = (*pinned, system_account)
+    for name in pinned:
+        if pinned.count(name) > 1:
+            shown = " ".join(map(quote, pinned))
+            raise ValidationError(f"found duplicate account name {quote(name)} in pinned accounts list [{shown}]")
 
 
 def _check_origin(origin: str) -> None:

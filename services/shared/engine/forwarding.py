@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from services.shared.config.options import SubjectMapping
 from services.shared.engine import _native
+from services.shared.engine.layers import S2Session, TlsSession
 from services.shared.identity.permissions import Permissions, SubjectPermission
 from services.shared.records.record import fields, record
 from services.shared.wire.close_reasons import CloseReason
@@ -18,7 +19,6 @@ from services.shared.wire.close_reasons import CloseReason
 Permit: TypeAlias = _native.Permit
 Mappings: TypeAlias = _native.Mappings
 Imports: TypeAlias = _native.Imports
-TlsSession: TypeAlias = _native.TlsSession
 Event: TypeAlias = tuple[Any, ...]
 ConnectionKind: TypeAlias = Literal["client", "link", "route", "leaf_below", "leaf_above", "gateway_out", "gateway_in"]
 
@@ -54,7 +54,8 @@ class Handover:
     that time (0: without limit); with `silent_ok` another first frame becomes a `connect` event with empty arguments.
     `client_info` is what services of other accounts may know (`services/router/client_info.py`), None where none may.
     `kind` is what the other end is (`Kind` in `engine/core/src/conn.rs`): a `client`; a `link` is another process of this
-    node, which is neither counted nor shown; a `route` another server of the cluster, whose handshake is over.
+    node, which is neither counted nor shown; a `route` another server of the cluster, whose handshake is over. That is told
+    of all accounts, with `pool_slot` of those with this slot, with `one_account` of its own account only.
     """
 
     cid: int
@@ -76,6 +77,8 @@ class Handover:
     silent_ok: bool = False
     open_rule: OpenRule | None = None
     kind: ConnectionKind = "client"
+    pool_slot: int | None = None
+    one_account: bool = False
 
     def as_mapping(self) -> dict[str, object]:
         """The members by name, as the native module wants them."""
@@ -380,10 +383,11 @@ class Forwarding(EngineControl):
         received: bytes = b"",
         websocket: WebsocketLayer | None = None,
         tls: TlsSession | None = None,
+        s2: S2Session | None = None,
     ) -> None:
         """Gives a connected socket away. `greeting` is sent first; `received` was read from the socket already.
 
-        The engine takes the session out of `tls`, with what waits in it; the object is of no use afterwards.
+        The engine takes the sessions out of `tls` and `s2`, with what waits in them; the objects are of no use afterwards.
         """
         layer = None
         if websocket is not None:
@@ -394,15 +398,22 @@ class Forwarding(EngineControl):
                 websocket.fragment_compressed,
                 websocket.message_bytes_max,
             )
-        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls)
+        self._engine.adopt(fd, handover.as_mapping(), greeting, received, layer, tls, s2)
 
-    def name_account(self, number: int, name: str, *, system: bool) -> None:
-        """Tells by which name other servers know an account, and whether they hear what we ourselves want in it."""
-        self._engine.name_account(number, name.encode(), system)
+    def name_account(self, number: int, name: str, *, system: bool, slot: int | None) -> None:
+        """Tells by which name other servers know an account, and whether they hear what we ourselves want in it.
+
+        `slot` is its place in the pool of connections to each of them, None when it has one of its own.
+        """
+        self._engine.name_account(number, name.encode(), system, slot)
 
     def tell_peer(self, cid: int, line: bytes) -> None:
         """Sends a protocol line to another server."""
         self._engine.tell_peer(cid, line)
+
+    def forget_interest(self, cid: int, account: str) -> None:
+        """Forgets what another server told over this connection that it wants in an account."""
+        self._engine.forget_interest(cid, account.encode())
 
     def proceed(self, cid: int) -> None:
         """Goes on with the connection of another server, whose INFO (a `peer` event) was read."""
@@ -423,6 +434,10 @@ class Forwarding(EngineControl):
     def routes(self) -> list[ConnectionView]:
         """All open connections to other servers of the cluster."""
         return [_connection_view(*view) for view in self._engine.routes()]
+
+    def compressions(self, cids: Sequence[int]) -> list[str | None]:
+        """For each of these connections the mode of its compression between servers, None without one."""
+        return self._engine.compressions(cids)
 
     def peer_certificates(self, cids: Sequence[int]) -> list[list[bytes]]:
         """For each of these connections the certificates that its peer showed (DER), its own first."""

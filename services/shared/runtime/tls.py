@@ -14,6 +14,7 @@ from services.shared.config.options import TlsOptions
 from services.shared.engine import _native
 
 TlsServer: TypeAlias = _native.TlsServer
+TlsClient: TypeAlias = _native.TlsClient
 TlsSession: TypeAlias = _native.TlsSession
 TlsConfigError: TypeAlias = _native.TlsConfigError
 TlsError: TypeAlias = _native.TlsError
@@ -37,6 +38,7 @@ class TlsHandshakeError(Exception):
 
     def __init__(self, reason: str, *, notable: bool = True) -> None:
         super().__init__(f"TLS handshake error: {reason}")
+        self.reason = reason
         self.notable = notable
 
 
@@ -53,12 +55,27 @@ def build_tls_server(options: TlsOptions) -> TlsServer:
     )
 
 
+def build_tls_client(options: TlsOptions) -> TlsClient:
+    """The same for whoever dials: certificates are shown where the other side asks, and its own is checked."""
+    return _native.TlsClient(
+        certificates=[(pair.cert_file, pair.key_file) for pair in options.certificates],
+        ca_file=options.ca_file or None,
+        insecure=options.insecure,
+        min_version=options.min_version,
+        cipher_suites=options.cipher_suites,
+        curves=options.curve_preferences,
+        pinned_certs=options.pinned_certs,
+    )
+
+
 async def shake_hands(stream: ByteStream, session: TlsSession, received: bytes = b"") -> None:
-    """Completes the handshake; `received` was read already. Raises TlsHandshakeError.
+    """Completes the handshake, on either side; `received` was read already. Raises TlsHandshakeError.
 
     Plaintext that came right behind the handshake waits in the session.
     """
     try:
+        # Who dials speaks first.
+        await send_all(stream, session.take_output())
         while True:
             if received:
                 await _feed(stream, session, received)

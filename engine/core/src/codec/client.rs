@@ -254,11 +254,23 @@ pub fn next_frame<'a>(input: &'a [u8], limits: &Limits) -> Next<'a> {
     Next::Frame(frame, after)
 }
 
-/// A whole `PUB` written the way clients write it, in one pass; `None` leaves everything else to the general rules, which
-/// would say the same of it.
-#[inline]
-fn usual_publish<'a>(input: &'a [u8], limits: &Limits) -> Option<Next<'a>> {
-    let rest = input.strip_prefix(b"PUB ")?;
+/// A message without header that is all there, written the way everybody writes it: what stands before its size, the size,
+/// and what follows.
+pub(super) struct Usual<'a> {
+    /// The words before the size, without the last blank. Where they end, and where they start, in the input.
+    pub words: &'a [u8],
+    pub words_at: usize,
+    pub sizes: &'a [u8],
+    pub sizes_at: usize,
+    pub body: &'a [u8],
+    pub end: usize,
+}
+
+/// Reads such a message in one pass, from its words on; `None` leaves everything else to the general rules, which would say
+/// the same of it.
+#[inline(always)]
+pub(super) fn usual<'a>(input: &'a [u8], words_at: usize, limits: &Limits) -> Option<Usual<'a>> {
+    let rest = input.get(words_at..)?;
     let newline = memchr::memchr(b'\n', rest)?;
     let line = rest.get(..newline)?.strip_suffix(b"\r")?;
     if line.len() > limits.control_line_max {
@@ -273,29 +285,44 @@ fn usual_publish<'a>(input: &'a [u8], limits: &Limits) -> Option<Next<'a>> {
         at -= 1;
     }
     let digits = line.len() - at;
-    let head = line.get(..at)?.strip_suffix(b" ")?;
+    let words = line.get(..at)?.strip_suffix(b" ")?;
     if digits == 0 || digits > 9 || total as u64 > limits.payload_max {
         return None;
     }
-    let (subject, reply) = match memchr::memchr2(b' ', b'\t', head) {
-        None => (head, &b""[..]),
-        Some(gap) => (head.get(..gap)?, head.get(gap..)?.strip_prefix(b" ")?),
-    };
-    let reply_given = subject.len() < head.len();
-    if subject.is_empty() || (reply_given && (reply.is_empty() || memchr::memchr2(b' ', b'\t', reply).is_some())) {
-        return None;
-    }
-    let body_at = 4 + newline + 1;
+    let body_at = words_at + newline + 1;
     let body = input.get(body_at..body_at + total)?;
     let end = body_at + total + 2;
     if input.get(body_at + total..end)? != b"\r\n" {
         return None;
     }
-    let tail_at = 4 + if reply_given { subject.len() + 1 } else { at };
-    let (sizes, tail) = (line.get(at..)?, input.get(tail_at..end)?);
+    Some(Usual { words, words_at, sizes: line.get(at..)?, sizes_at: words_at + at, body, end })
+}
+
+/// A whole `PUB` written the way clients write it.
+#[inline]
+fn usual_publish<'a>(input: &'a [u8], limits: &Limits) -> Option<Next<'a>> {
+    input.strip_prefix(b"PUB ")?;
+    let usual = usual(input, 4, limits)?;
+    let (subject, reply) = match memchr::memchr2(b' ', b'\t', usual.words) {
+        None => (usual.words, &b""[..]),
+        Some(gap) => (usual.words.get(..gap)?, usual.words.get(gap..)?.strip_prefix(b" ")?),
+    };
+    let reply_given = subject.len() < usual.words.len();
+    if subject.is_empty() || (reply_given && (reply.is_empty() || memchr::memchr2(b' ', b'\t', reply).is_some())) {
+        return None;
+    }
+    let tail_at = if reply_given { usual.words_at + subject.len() + 1 } else { usual.sizes_at };
+    let tail = input.get(tail_at..usual.end)?;
     Some(Next::Frame(
-        Frame::Publish(Publish { subject, reply, header_bytes: None, sizes, body, tail: Some(tail) }),
-        end,
+        Frame::Publish(Publish {
+            subject,
+            reply,
+            header_bytes: None,
+            sizes: usual.sizes,
+            body: usual.body,
+            tail: Some(tail),
+        }),
+        usual.end,
     ))
 }
 

@@ -1,9 +1,9 @@
 //! What another server of the cluster may send, one frame at a time (reference: wire protocol 0.1, 2.9).
 //!
-//! As in `client`, no state is kept between calls. Absent, since we do not announce that we understand it: lines on behalf
-//! of leaf nodes (`LS+`, `LMSG`), and lines without an account on connections for one account.
+//! As in `client`, no state is kept between calls. On a connection for one account lines do not name it, and `account` is
+//! empty. Absent, since we do not announce that we understand it: lines on behalf of leaf nodes (`LS+`, `LMSG`).
 
-use super::client::{is_blank, number, split, Fault, Limits};
+use super::client::{is_blank, number, split, usual, Fault, Limits};
 
 /// A frame as slices of the input.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,8 +123,11 @@ fn verb(input: &[u8]) -> Result<(Verb, usize), Option<Fault>> {
     Err(if prefix { None } else { Some(Fault::UnknownOperation) })
 }
 
-/// The next frame of `input`.
-pub fn next_frame<'a>(input: &'a [u8], limits: &Limits) -> Next<'a> {
+/// The next frame of `input`. Without `named` the connection is for one account, and its name is left out of the lines.
+pub fn next_frame<'a>(input: &'a [u8], limits: &Limits, named: bool) -> Next<'a> {
+    if let Some(usual) = usual_message(input, limits, named) {
+        return usual;
+    }
     let (verb, args_at) = match verb(input) {
         Ok(found) => found,
         Err(None) => return Next::Need(input.len() + 1),
@@ -148,10 +151,10 @@ pub fn next_frame<'a>(input: &'a [u8], limits: &Limits) -> Next<'a> {
         return Next::Fault(Fault::ControlLine);
     }
     let frame = match verb {
-        Verb::Message => return message(input, line, after, false, limits),
-        Verb::HeaderMessage => return message(input, line, after, true, limits),
-        Verb::Subscribe => subscribe(line),
-        Verb::Unsubscribe => unsubscribe(line),
+        Verb::Message => return message(input, (line, named), after, false, limits),
+        Verb::HeaderMessage => return message(input, (line, named), after, true, limits),
+        Verb::Subscribe => account(line, named).and_then(subscribe),
+        Verb::Unsubscribe => account(line, named).and_then(unsubscribe),
         Verb::Ping => Some(Frame::Ping),
         Verb::Pong => Some(Frame::Pong),
         Verb::Info => Some(Frame::Info(line)),
@@ -161,10 +164,19 @@ pub fn next_frame<'a>(input: &'a [u8], limits: &Limits) -> Next<'a> {
     frame.map_or(Next::Fault(Fault::Arguments), |frame| Next::Frame(frame, after))
 }
 
-fn subscribe(line: &[u8]) -> Option<Frame<'_>> {
-    match split::<4>(line)? {
-        ([account, subject, ..], 2) => Some(Frame::Subscribe { account, subject, queue: None }),
-        ([account, subject, queue, weight], 4) => {
+/// The account that a line starts with, if it names one, and what follows.
+fn account(line: &[u8], named: bool) -> Option<(&[u8], &[u8])> {
+    if named {
+        first(line)
+    } else {
+        Some((&[], line))
+    }
+}
+
+fn subscribe<'a>((account, line): (&'a [u8], &'a [u8])) -> Option<Frame<'a>> {
+    match split::<3>(line)? {
+        ([subject, ..], 1) => Some(Frame::Subscribe { account, subject, queue: None }),
+        ([subject, queue, weight], 3) => {
             // A group is announced because it has a member.
             let weight = (number(weight)? as u32).max(1);
             Some(Frame::Subscribe { account, subject, queue: Some((queue, weight)) })
@@ -173,10 +185,10 @@ fn subscribe(line: &[u8]) -> Option<Frame<'_>> {
     }
 }
 
-fn unsubscribe(line: &[u8]) -> Option<Frame<'_>> {
-    match split::<3>(line)? {
-        ([account, subject, _], 2) => Some(Frame::Unsubscribe { account, subject, queue: None }),
-        ([account, subject, queue], 3) => Some(Frame::Unsubscribe { account, subject, queue: Some(queue) }),
+fn unsubscribe<'a>((account, line): (&'a [u8], &'a [u8])) -> Option<Frame<'a>> {
+    match split::<2>(line)? {
+        ([subject, _], 1) => Some(Frame::Unsubscribe { account, subject, queue: None }),
+        ([subject, queue], 2) => Some(Frame::Unsubscribe { account, subject, queue: Some(queue) }),
         _ => None,
     }
 }
@@ -216,9 +228,45 @@ fn between(middle: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-fn message<'a>(input: &'a [u8], line: &'a [u8], body_at: usize, headers: bool, limits: &Limits) -> Next<'a> {
+/// A whole `RMSG` without queue groups, written the way servers write it; `None` leaves everything else to the general rules,
+/// which would say the same of it.
+#[inline]
+fn usual_message<'a>(input: &'a [u8], limits: &Limits, named: bool) -> Option<Next<'a>> {
+    input.strip_prefix(b"RMSG ")?;
+    let usual = usual(input, 5, limits)?;
+    let (account, rest) = if named { word(usual.words)? } else { (&b""[..], usual.words) };
+    let (subject, reply) = match memchr::memchr2(b' ', b'\t', rest) {
+        None => (rest, &b""[..]),
+        Some(_) => word(rest)?,
+    };
+    let reply_given = subject.len() < rest.len();
+    if subject.is_empty() || (reply_given && (reply.is_empty() || memchr::memchr2(b' ', b'\t', reply).is_some())) {
+        return None;
+    }
+    let tail_at = if reply_given { usual.sizes_at - 1 - reply.len() } else { usual.sizes_at };
+    let tail = input.get(tail_at..usual.end)?;
+    let (sizes, body) = (usual.sizes, usual.body);
+    let message = Routed { account, subject, reply, queues: &[], header_bytes: None, sizes, body, tail: Some(tail) };
+    Some(Next::Frame(Frame::Message(message), usual.end))
+}
+
+/// The first word of a line and what follows it after one blank.
+#[inline]
+fn word(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let gap = memchr::memchr2(b' ', b'\t', line)?;
+    let (word, rest) = line.split_at_checked(gap)?;
+    Some((word, rest.strip_prefix(b" ")?)).filter(|_| gap > 0)
+}
+
+fn message<'a>(
+    input: &'a [u8],
+    (line, named): (&'a [u8], bool),
+    body_at: usize,
+    headers: bool,
+    limits: &Limits,
+) -> Next<'a> {
     let parsed = || {
-        let (account, rest) = first(line)?;
+        let (account, rest) = account(line, named)?;
         let (subject, rest) = first(rest)?;
         let (before, total_text) = last(rest)?;
         let total = number(total_text)?;
@@ -277,7 +325,7 @@ mod tests {
     const LIMITS: Limits = Limits { control_line_max: 4096, payload_max: 1 << 20, headers: true };
 
     fn frame(input: &[u8]) -> Frame<'_> {
-        match next_frame(input, &LIMITS) {
+        match next_frame(input, &LIMITS, true) {
             Next::Frame(frame, used) if used == input.len() => frame,
             other => panic!("{other:?}"),
         }
@@ -303,7 +351,7 @@ mod tests {
         assert_eq!(frame(b"RS- X on.b\r\n"), Frame::Unsubscribe { account, subject, queue: None });
         assert_eq!(frame(b"RS- X on.b qb\r\n"), Frame::Unsubscribe { account, subject, queue: Some(b"qb") });
         for wrong in [&b"RS+ X\r\n"[..], b"RS+ X a q\r\n", b"RS+ X a q -1\r\n", b"RS- X a q 1\r\n"] {
-            assert_eq!(next_frame(wrong, &LIMITS), Next::Fault(Fault::Arguments));
+            assert_eq!(next_frame(wrong, &LIMITS, true), Next::Fault(Fault::Arguments));
         }
     }
 
@@ -318,18 +366,53 @@ mod tests {
         assert_eq!(routed("HMSG X a 2 3\r\nhhz\r\n"), "//Some(2)/hhz/2 3~hhz~");
         assert_eq!(routed("RMSG X a | 1\r\nz\r\n"), "|//None/z/| 1~z~");
         for wrong in [&b"RMSG X a\r\n"[..], b"RMSG X a x q 1\r\n", b"RMSG X a + r 1\r\n", b"HMSG X a 3 2\r\n"] {
-            assert_eq!(next_frame(wrong, &LIMITS), Next::Fault(Fault::Arguments), "{}", String::from_utf8_lossy(wrong));
+            assert_eq!(
+                next_frame(wrong, &LIMITS, true),
+                Next::Fault(Fault::Arguments),
+                "{}",
+                String::from_utf8_lossy(wrong)
+            );
         }
-        assert_eq!(next_frame(b"LS+ K X a\r\n", &LIMITS), Next::Fault(Fault::UnknownOperation));
+        assert_eq!(next_frame(b"LS+ K X a\r\n", &LIMITS, true), Next::Fault(Fault::UnknownOperation));
+    }
+
+    #[test]
+    fn lines_on_a_connection_for_one_account_do_not_name_it() {
+        let bare = |input: &'static [u8]| match next_frame(input, &LIMITS, false) {
+            Next::Frame(frame, used) if used == input.len() => frame,
+            other => panic!("{other:?}"),
+        };
+        let (account, subject) = (&b""[..], &b"s"[..]);
+        assert_eq!(bare(b"RS+ s\r\n"), Frame::Subscribe { account, subject, queue: None });
+        assert_eq!(bare(b"RS+ s g 2\r\n"), Frame::Subscribe { account, subject, queue: Some((b"g", 2)) });
+        assert_eq!(bare(b"RS- s g\r\n"), Frame::Unsubscribe { account, subject, queue: Some(b"g") });
+        let Frame::Message(m) = bare(b"HMSG rq + rp g 2 3\r\nhhz\r\n") else { panic!("no message") };
+        assert_eq!((m.account, m.subject, m.reply, m.queues), (&b""[..], &b"rq"[..], &b"rp"[..], &b"g"[..]));
+        let Frame::Message(m) = bare(b"RMSG s 1\r\nz\r\n") else { panic!("no message") };
+        assert_eq!((m.subject, m.reply, m.tail), (&b"s"[..], &b""[..], Some(&b"1\r\nz\r\n"[..])));
+        assert_eq!(next_frame(b"RS+ s g\r\n", &LIMITS, false), Next::Fault(Fault::Arguments));
     }
 
     proptest! {
         #[test]
-        fn any_input_is_read_or_refused(input in prop::collection::vec(any::<u8>(), 0..80), verb in 0..VERBS.len()) {
+        fn any_input_is_read_or_refused(
+            input in prop::collection::vec(any::<u8>(), 0..80), verb in 0..VERBS.len(), named: bool,
+        ) {
             let mut input = input;
-            next_frame(&input, &LIMITS);
+            next_frame(&input, &LIMITS, named);
             input.splice(0..0, VERBS[verb].0.iter().copied().chain([b' ']));
-            next_frame(&input, &LIMITS);
+            next_frame(&input, &LIMITS, named);
+        }
+
+        #[test]
+        fn the_usual_form_is_read_by_the_same_rules(
+            words in "[a |+\t]{0,12}", size in "[0-9]{0,2}", rest in "[ab\r\n]{0,6}", named: bool,
+        ) {
+            for text in [format!("{words} {size}\r\n{rest}"), format!("{words} 3\r\nabc\r\n{rest}")] {
+                // Only the verb in capitals is read in one pass.
+                let [usual, general] = ["RMSG", "rmsg"].map(|verb| format!("{verb} {text}").into_bytes());
+                prop_assert_eq!(next_frame(&usual, &LIMITS, named), next_frame(&general, &LIMITS, named));
+            }
         }
 
         #[test]
@@ -359,7 +442,7 @@ mod tests {
             prop_assert_eq!(m.header_bytes, header);
             prop_assert_eq!(m.body, &body[..]);
             for cut in 0..input.len() {
-                match next_frame(&input[..cut], &LIMITS) {
+                match next_frame(&input[..cut], &LIMITS, true) {
                     Next::Need(bytes) => prop_assert!(bytes > cut && bytes <= input.len()),
                     other => prop_assert!(false, "{:?} after {} bytes", other, cut),
                 }

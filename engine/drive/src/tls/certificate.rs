@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::verify_server_name;
+use rustls::client::{verify_server_name, ResolvesClientCert};
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, SupportedCipherSuite};
+use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
@@ -135,6 +135,20 @@ impl ResolvesServerCert for CertificateChooser {
         let fallback = usable.peek().copied().or(self.certificates.first());
         let named = name.and_then(|name| usable.find(|certified| is_for_name(certified, &name)));
         named.or(fallback).cloned()
+    }
+}
+
+/// What whoever dials shows when it is asked: the first certificate whose key can sign as the other side wants.
+#[derive(Debug)]
+pub(crate) struct ShownCertificates(pub(crate) Vec<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for ShownCertificates {
+    fn resolve(&self, _authorities: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.iter().find(|certified| certified.key.choose_scheme(schemes).is_some()).cloned()
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
     }
 }
 

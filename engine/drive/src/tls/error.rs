@@ -154,6 +154,8 @@ pub enum TlsError {
     NotOpen,
     /// Encryption keys are used up and cannot be renewed (TLS 1.2 only, after some 2^24 records).
     KeysExhausted,
+    /// Whoever is to be dialled has neither a host's name nor an address.
+    NotAName(String),
     /// The protocol failed, as the TLS library saw it.
     Protocol(rustls::Error),
 }
@@ -183,6 +185,7 @@ impl fmt::Display for TlsError {
                 write!(f, "tls: output buffer too small, {need} bytes are needed")
             }
             Self::NotOpen => f.write_str("tls: session is not open for application data"),
+            Self::NotAName(host) => write!(f, "tls: {host} is no name of a host"),
             Self::KeysExhausted => f.write_str("tls: encryption keys are exhausted"),
             Self::Protocol(error) => write_protocol(f, error),
         }

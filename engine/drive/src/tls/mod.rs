@@ -1,4 +1,4 @@
-//! TLS of the listeners: configurations built once, sessions driven by whoever owns the socket.
+//! TLS of listeners, and of connections to other servers: configurations built once, sessions driven by whoever owns the socket.
 //!
 //! A [`TlsSession`] is sans-IO: ciphertext goes in, plaintext and ciphertext come out, nothing waits. The control plane
 //! drives the handshake, then the session moves with its socket to a forwarding thread, which decrypts in its read
@@ -16,7 +16,7 @@ mod session;
 mod verify;
 
 pub use batch::encrypt_batch;
-pub use config::{MinVersion, TlsServer, TlsServerSpec};
+pub use config::{MinVersion, TlsClient, TlsClientSpec, TlsServer, TlsServerSpec};
 pub use error::{TlsConfigError, TlsError};
 pub use session::{TlsSession, BUFFER_BYTES_MAX, HANDSHAKE_BYTES_MAX, RECORD_PLAIN_BYTES_MAX};
 pub use verify::{parse_pin, spki_sha256};

@@ -8,8 +8,10 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus};
+use rustls::CommonState;
 
 use super::error::TlsError;
 use super::names::{suite_name, version_name};
@@ -30,9 +32,48 @@ const CLOSE_BYTES_MAX: usize = 128;
 const CONTENT_ALERT: u8 = 21;
 const CONTENT_HANDSHAKE: u8 = 22;
 
+/// The library has a type for each side; what is done with them is the same.
+enum Side {
+    Accepted(Box<UnbufferedServerConnection>),
+    Dialled(Box<UnbufferedClientConnection>),
+}
+
+/// Runs the records in a buffer and does the same with what came of them on either side.
+macro_rules! process_records {
+    ($side:expr, $buffer:expr, |$status:pat_param| $body:expr) => {
+        match &mut $side {
+            Side::Accepted(connection) => {
+                let $status = connection.process_tls_records($buffer);
+                $body
+            }
+            Side::Dialled(connection) => {
+                let $status = connection.process_tls_records($buffer);
+                $body
+            }
+        }
+    };
+}
+
+/// Writes something encrypted, once the library has nothing else to say.
+macro_rules! with_traffic {
+    ($session:expr, |$traffic:ident| $write:expr) => {{
+        $session.collect_output()?;
+        loop {
+            // The library panics unless it sees the bytes it left unused again, in front.
+            process_records!($session.side, &mut $session.incoming, |UnbufferedStatus { state, .. }| match state {
+                Ok(ConnectionState::WriteTraffic(mut $traffic)) => break Ok($write),
+                Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
+                Ok(ConnectionState::PeerClosed) => $session.peer_closed = true,
+                Ok(_) => break Err(TlsError::NotOpen),
+                Err(error) => break Err(TlsError::from(error)),
+            })
+        }
+    }};
+}
+
 /// One side of a TLS connection. See the module for how to drive it.
 pub struct TlsSession {
-    connection: Box<UnbufferedServerConnection>,
+    side: Side,
     pins: Arc<[[u8; 32]]>,
     /// The front of a record, or of a handshake message that spans records, that is not complete.
     incoming: Vec<u8>,
@@ -47,9 +88,20 @@ pub struct TlsSession {
 }
 
 impl TlsSession {
-    pub(crate) fn new(connection: UnbufferedServerConnection, pins: Arc<[[u8; 32]]>) -> Self {
+    pub(crate) fn accepted(connection: UnbufferedServerConnection, pins: Arc<[[u8; 32]]>) -> Self {
+        Self::new(Side::Accepted(Box::new(connection)), pins)
+    }
+
+    /// The first flight of whoever dials waits in the output.
+    pub(crate) fn dialled(connection: UnbufferedClientConnection, pins: Arc<[[u8; 32]]>) -> Result<Self, TlsError> {
+        let mut session = Self::new(Side::Dialled(Box::new(connection)), pins);
+        session.collect_output()?;
+        Ok(session)
+    }
+
+    fn new(side: Side, pins: Arc<[[u8; 32]]>) -> Self {
         Self {
-            connection: Box::new(connection),
+            side,
             pins,
             incoming: Vec::new(),
             plain: Vec::new(),
@@ -182,28 +234,29 @@ impl TlsSession {
         let plain_before = plain.len();
         loop {
             let fresh = buffer.get_mut(used..).unwrap_or_default();
-            let UnbufferedStatus { mut discard, state, .. } = self.connection.process_tls_records(fresh);
             let mut idle = false;
-            match state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = record?;
-                        discard += record.discard;
-                        plain.extend_from_slice(record.payload);
+            used += process_records!(self.side, fresh, |UnbufferedStatus { mut discard, state, .. }| {
+                match state {
+                    Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                        while let Some(record) = traffic.next_record() {
+                            let record = record?;
+                            discard += record.discard;
+                            plain.extend_from_slice(record.payload);
+                        }
+                    }
+                    Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing)?,
+                    Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
+                    Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
+                    Ok(_) => idle = true,
+                    Err(error) => {
+                        // The alert is a courtesy; the error is the news.
+                        let _ = self.collect_output();
+                        return Err(error.into());
                     }
                 }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing)?,
-                Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
-                Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
-                Ok(_) => idle = true,
-                Err(error) => {
-                    // The alert is a courtesy; the error is the news.
-                    let _ = self.collect_output();
-                    return Err(error.into());
-                }
-            }
-            used += discard;
-            if !self.peer_accepted && !self.connection.is_handshaking() {
+                discard
+            });
+            if !self.peer_accepted && !self.state().is_handshaking() {
                 // Data may have come right behind the handshake; nobody gets it from a peer that is refused.
                 self.accept_peer().inspect_err(|_| plain.truncate(plain_before))?;
             }
@@ -229,14 +282,21 @@ impl TlsSession {
     ///
     /// The library looks at no input while it has output, so it gets none: after an error it must not see any.
     fn collect_output(&mut self) -> Result<(), TlsError> {
-        while self.connection.wants_write() {
-            match self.connection.process_tls_records(&mut []).state {
+        while self.state().wants_write() {
+            process_records!(self.side, &mut [], |UnbufferedStatus { state, .. }| match state {
                 Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing)?,
                 Ok(_) => return Err(TlsError::NotOpen),
                 Err(error) => return Err(error.into()),
-            }
+            })
         }
         Ok(())
+    }
+
+    fn state(&self) -> &CommonState {
+        match &self.side {
+            Side::Accepted(connection) => connection,
+            Side::Dialled(connection) => connection,
+        }
     }
 
     /// Moves the ciphertext that waits (handshake, alerts, data) behind `out`.
@@ -312,7 +372,8 @@ impl TlsSession {
         let Some((front, room)) = out.split_at_mut_checked(waiting) else {
             return Err(TlsError::OutputTooSmall { need: waiting + wire_bytes(data.len()) });
         };
-        match self.with_traffic(|traffic| traffic.encrypt(data, room))? {
+        let outcome: Result<_, TlsError> = with_traffic!(self, |traffic| traffic.encrypt(data, room));
+        match outcome? {
             Ok(written) => {
                 front.copy_from_slice(&self.outgoing);
                 self.outgoing = Vec::new();
@@ -330,24 +391,6 @@ impl TlsSession {
         self.outgoing.len() + wire_bytes(plain_bytes)
     }
 
-    /// Lets `write` encrypt something, once the library has nothing else to say.
-    fn with_traffic<T>(
-        &mut self,
-        write: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>) -> T,
-    ) -> Result<T, TlsError> {
-        self.collect_output()?;
-        loop {
-            // The library panics unless it sees the bytes it left unused again, in front.
-            match self.connection.process_tls_records(&mut self.incoming).state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => return Ok(write(&mut traffic)),
-                Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
-                Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
-                Ok(_) => return Err(TlsError::NotOpen),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
     /// Says that nothing more will be sent; from now on input is ignored. The alert waits for [`take_output`](Self::take_output).
     pub fn close_notify(&mut self) {
         if self.close_sent || self.failure.is_some() {
@@ -355,9 +398,13 @@ impl TlsSession {
         }
         self.close_sent = true;
         let mut alert = [0; CLOSE_BYTES_MAX];
-        if let Ok(Ok(written)) = self.with_traffic(|traffic| traffic.queue_close_notify(&mut alert)) {
+        if let Ok(Ok(written)) = self.write_close_notify(&mut alert) {
             self.outgoing.extend_from_slice(alert.get(..written).unwrap_or_default());
         }
+    }
+
+    fn write_close_notify(&mut self, alert: &mut [u8]) -> Result<Result<usize, EncryptError>, TlsError> {
+        with_traffic!(self, |traffic| traffic.queue_close_notify(alert))
     }
 
     /// Whether application data has to wait yet: the handshake is not complete, or the peer's key not checked.
@@ -377,11 +424,11 @@ impl TlsSession {
 
     /// Whether the client resumed an earlier session, so that no certificates were exchanged.
     pub fn is_resumed(&self) -> bool {
-        self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+        self.state().handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
     fn leaf(&self) -> Option<&[u8]> {
-        self.connection.peer_certificates().and_then(|chain| chain.first()).map(AsRef::as_ref)
+        self.state().peer_certificates().and_then(|chain| chain.first()).map(AsRef::as_ref)
     }
 
     /// The peer's own certificate, if it showed one. Resumed sessions remember it.
@@ -391,17 +438,17 @@ impl TlsSession {
 
     /// The chain the peer showed, its own certificate first.
     pub fn peer_certificates_der(&self) -> Vec<Vec<u8>> {
-        self.connection.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect()
+        self.state().peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect()
     }
 
     /// `1.2` or `1.3`, once it is agreed.
     pub fn version(&self) -> Option<&'static str> {
-        self.connection.protocol_version().and_then(version_name)
+        self.state().protocol_version().and_then(version_name)
     }
 
     /// The cipher suite's name as nats-server prints it, once it is agreed.
     pub fn cipher(&self) -> Option<&'static str> {
-        self.connection.negotiated_cipher_suite().and_then(|suite| suite_name(suite.suite()))
+        self.state().negotiated_cipher_suite().and_then(|suite| suite_name(suite.suite()))
     }
 
     /// Bytes the session's own buffers hold on the heap: none when it is idle.

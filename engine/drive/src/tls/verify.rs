@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature, CryptoProvider};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::RootCertStore;
-use rustls_pki_types::CertificateDer;
+use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::certificate::{load_roots, load_system_roots};
 use super::error::TlsConfigError;
@@ -51,4 +53,62 @@ pub(crate) fn client_verifier(
     // Naming every root of the system in the certificate request would cost each handshake some 15 KiB.
     let builder = if ca_pem.is_some() { builder } else { builder.clear_root_hint_subjects() };
     builder.build().map_err(|error| TlsConfigError::Library(error.to_string()))
+}
+
+/// Demands a certificate for the name that was dialled, which leads to `ca_pem`, or to the system's roots without one.
+/// With `insecure` any certificate will do, as long as the other side has its key.
+pub(crate) fn server_verifier(
+    provider: &Arc<CryptoProvider>,
+    ca_pem: Option<&Path>,
+    insecure: bool,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsConfigError> {
+    if insecure {
+        return Ok(Arc::new(AnyCertificate(provider.clone())));
+    }
+    let roots = match ca_pem {
+        Some(path) => load_roots(path)?,
+        None => load_system_roots()?,
+    };
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let verifier = builder.build().map_err(|error| TlsConfigError::Library(error.to_string()))?;
+    Ok(verifier)
+}
+
+/// `insecure: true`: nobody vouches for the certificate.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, leaf, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, leaf, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }

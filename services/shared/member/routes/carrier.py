@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from services.shared.engine.layers import Layers
+from services.shared.member.routes.pool import Place
 from services.shared.wire.close_reasons import CloseReason
 
 
@@ -13,11 +15,17 @@ class Carrier(Protocol):
     def next_cid(self) -> int:
         """A number for a route."""
 
-    def carry(self, fd: int, *, cid: int, received: bytes, headers: bool) -> None:
-        """Takes over the socket of a route, of which `received` was read already."""
+    def carry(self, fd: int, layers: Layers, place: Place | None, *, cid: int, headers: bool) -> None:
+        """Takes over the socket of a route, with what is over it.
+
+        The server behind it hears there of the accounts of `place`, or of all.
+        """
 
     def tell_peer(self, cid: int, line: bytes) -> None:
         """Sends a line."""
+
+    def forget_interest(self, cid: int, account: str) -> None:
+        """What the peer told over this connection that it wants in an account does not hold any more."""
 
     def close(self, cid: int, reason: CloseReason) -> None:
         """Ends a route; `MeshLoops.closed` hears of it."""

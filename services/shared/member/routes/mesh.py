@@ -1,7 +1,8 @@
 """Who is in the cluster and how we are connected (reference: wire protocol 2.5, 2.6, 2.12).
 
-Promise: one connection to each other server, for all accounts. `judge` says whether a server may join over a connection,
-`join`, `hear` and `leave` follow what happens; they return what is to be done about it. Pure: waiting is in `mesh_loop`.
+Promise: `judge` says whether a server may join over a connection, `join`, `hear` and `leave` follow what happens; they
+return what is to be done about it. A server is there as long as one of its connections is (`pool`). Pure: waiting is in
+`mesh_loop`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
+from services.shared.identity.permissions import Permissions, SubjectPermission
 from services.shared.member.cluster_face import Face
+from services.shared.member.routes.pool import FIRST, Place, Pooling, Rejection, missing
 from services.shared.member.routes.route_info import (
     GOSSIP_DEFAULT,
     GOSSIP_DISABLED,
@@ -23,6 +26,7 @@ from services.shared.wire.close_reasons import CloseReason
 from services.shared.wire.quote import quote
 
 RESERVED_NAME: Final = "_"
+SINGLE: Final = Pooling()
 
 
 @record
@@ -44,21 +48,14 @@ class Member:
     connect_urls: tuple[str, ...]
     ws_connect_urls: tuple[str, ...]
     advertises: bool
-
-
-@record
-class Rejection:
-    """Why a server may not join over a connection. `text` is sent as `-ERR`; empty closes without a word."""
-
-    reason: CloseReason
-    text: str = ""
-    self_route: bool = False
-    duplicate_of: str = ""
+    compression: str = "off"
+    tls: bool = False
+    permissions: Permissions = Permissions()
 
 
 @record
 class Peer:
-    """A server that we are connected to. `solicited`: we dialled; `explicit`: its URL is configured."""
+    """A connection to another server. `solicited`: we dialled; `explicit`: its URL is configured."""
 
     cid: int
     info: RouteInfo
@@ -66,11 +63,12 @@ class Peer:
     port: int
     solicited: bool
     explicit: bool
+    place: Place = FIRST
 
 
 @record
 class Tell:
-    """Send a line over the connection of a peer."""
+    """Send a line over a connection."""
 
     cid: int
     line: bytes
@@ -78,7 +76,7 @@ class Tell:
 
 @record
 class Drop:
-    """Close the connection of a peer."""
+    """Close a connection."""
 
     cid: int
     reason: CloseReason
@@ -94,19 +92,31 @@ class Dial:
     gossip_mode: int
 
 
-Action: TypeAlias = Tell | Drop | Dial
+@record
+class Forget:
+    """What the peer wants in an account does not hold any more on this connection; it will be told again on another."""
+
+    cid: int
+    account: str
+
+
+Action: TypeAlias = Tell | Drop | Dial | Forget
 
 
 class Mesh:
     """The cluster as this server sees it."""
 
-    __slots__ = ("_advertised", "_dialled", "_lame_duck", "_member", "_name_is_final", "_peers")
+    __slots__ = ("_advertised", "_dialled", "_infos", "_lame_duck", "_member", "_name_is_final", "_peers", "_places",
+                 "_pooling")  # fmt: skip
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Member, pooling: Pooling = SINGLE) -> None:
         self._member = member
+        self._pooling = pooling
         self._name_is_final = not member.cluster_dynamic
-        self._peers: dict[str, Peer] = {}
-        self._dialled: dict[str, int] = {}
+        self._peers: dict[int, Peer] = {}
+        self._places: dict[str, dict[Place, int]] = {}
+        self._infos: dict[str, RouteInfo] = {}
+        self._dialled: set[tuple[str, Place]] = set()
         self._advertised = False
         self._lame_duck = False
 
@@ -117,23 +127,45 @@ class Mesh:
 
     @property
     def peers(self) -> tuple[Peer, ...]:
-        """The servers that we are connected to."""
+        """All connections to other servers."""
         return tuple(self._peers.values())
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The servers that we are connected to."""
+        return tuple(self._places)
 
     def knows(self, server_id: str) -> bool:
         """Whether a server is connected, or we are it."""
-        return server_id in self._peers or server_id == self._member.server_id
+        return server_id in self._places or server_id == self._member.server_id
 
     def of_connection(self, cid: int) -> Peer | None:
-        """The server behind a connection."""
-        return next((peer for peer in self._peers.values() if peer.cid == cid), None)
+        """What is known of a connection."""
+        return self._peers.get(cid)
+
+    def at(self, server_id: str, place: Place) -> Peer | None:
+        """The connection to a server in a place."""
+        cid = self._places.get(server_id, {}).get(place)
+        return None if cid is None else self._peers[cid]
+
+    def places(self, server_id: str) -> tuple[Place, ...]:
+        """The places of the connections to a server that are up."""
+        return tuple(self._places.get(server_id, ()))
+
+    def missing(self, server_id: str) -> list[Place]:
+        """What is to be dialled now of the connections to a server that is there."""
+        up = self._places.get(server_id)
+        if up is None:
+            return []
+        dialled = [place for of, place in self._dialled if of == server_id]
+        return missing(self._pooling, self._infos[server_id], up=up, dialled=dialled)
 
     @property
     def face(self) -> Face:
         """What clients are told."""
         if not self._advertised or not self._member.advertises:
             return Face(name=self._member.cluster, leaving=self._lame_duck)
-        present = [peer.info for peer in self._peers.values() if not peer.info.lame_duck]
+        present = [info for info in self._infos.values() if not info.lame_duck]
         return Face(
             name=self._member.cluster,
             urls=tuple(dict.fromkeys(url for info in present for url in info.connect_urls)),
@@ -143,9 +175,17 @@ class Mesh:
 
     # What is said.
 
-    def info(self, *, gossip_mode: int = GOSSIP_DEFAULT) -> bytes:
-        """Our INFO."""
-        return render("INFO", self._info_members() | {"gossip_mode": gossip_mode or None})
+    def info(
+        self, *, gossip_mode: int = GOSSIP_DEFAULT, compression: str | None = None, place: Place | None = None
+    ) -> bytes:  # fmt: skip
+        """Our INFO; with `compression` what was chosen, else what is configured, with `place` where we choose it."""
+        members = self._info_members() | {"gossip_mode": gossip_mode or None} | self._pooling.members(place)
+        return render("INFO", members if compression is None else members | {"compression": compression})
+
+    @property
+    def compression(self) -> str:
+        """The mode that is configured."""
+        return self._member.compression
 
     def connect(self, *, user: str, password: str) -> bytes:
         """Our CONNECT."""
@@ -158,7 +198,7 @@ class Mesh:
                 "pedantic": False,
                 "user": user,
                 "pass": password,
-                "tls_required": False,
+                "tls_required": member.tls,
                 "headers": member.headers,
                 "name": member.server_id,
                 "cluster": member.cluster,
@@ -179,6 +219,7 @@ class Mesh:
             "port": member.port,
             "headers": member.headers,
             "auth_required": member.auth_required,
+            "compression": member.compression,
             "max_payload": member.max_payload_bytes,
             "ip": member.ip,
             "cluster": member.cluster,
@@ -186,7 +227,9 @@ class Mesh:
             "connect_urls": member.connect_urls if urls else (),
             "ws_connect_urls": member.ws_connect_urls if urls else (),
             "ldm": self._lame_duck,
-        }
+            "import": shown_subjects(member.permissions.publish),
+            "export": shown_subjects(member.permissions.subscribe),
+        } | ({"tls_required": True, "tls_verify": True} if member.tls else {})
 
     # What is judged.
 
@@ -215,68 +258,114 @@ class Mesh:
             return Rejection(reason=CloseReason.DUPLICATE_ROUTE, self_route=True)
         if not solicited and info.server_name == self._member.server_name:
             return Rejection(reason=CloseReason.DUPLICATE_SERVER_NAME)
-        if not info.has_known_compression:
-            text = f"unsupported route compression mode {quote(info.compression)}"
-            return Rejection(reason=CloseReason.PROTOCOL_VIOLATION, text=text)
-        if info.account:
-            account = quote(info.account)
-            text = f"Not possible to have a dedicated route for account {account} between those servers"
-            return Rejection(reason=CloseReason.PROTOCOL_VIOLATION, text=text)
-        if info.server_id in self._peers:
-            return Rejection(reason=CloseReason.DUPLICATE_ROUTE, duplicate_of=info.server_id)
-        # Both dial at once: what the smaller one dialled stays. A server with a pool decides by itself.
-        both = not solicited and not info.pool_size and self._dialled.get(info.server_id, 0) > 0
-        if both and self._member.server_id < info.server_id:
-            return Rejection(reason=CloseReason.DUPLICATE_ROUTE, duplicate_of=info.server_id)
-        return None
+        rejection = self._pooling.judge(info, solicited=solicited)
+        return rejection if rejection is not None or solicited else self.duplicate(info, self._pooling.place(info))
 
-    def dialling(self, server_id: str) -> None:
-        """A server that we dialled has said who it is; it has not taken us in yet."""
-        self._dialled[server_id] = self._dialled.get(server_id, 0) + 1
+    def duplicate(self, info: RouteInfo, place: Place) -> Rejection | None:
+        """The reason why a server may not have a place: there is a connection already."""
+        if self.at(info.server_id, place) is None:
+            return None
+        return Rejection(reason=CloseReason.DUPLICATE_ROUTE, duplicate_of=info.server_id, place=place)
 
-    def dialled(self, server_id: str) -> None:
-        """That is over, one way or the other."""
-        left = self._dialled.get(server_id, 0) - 1
-        if left > 0:
-            self._dialled[server_id] = left
-        else:
-            self._dialled.pop(server_id, None)
+    def carried(self, info: RouteInfo, place: Place) -> Place | None:
+        """Of which accounts a connection tells: those of its place, or None for all."""
+        return place if self._pooling.size_with(info) else None
+
+    def asked_place(self, info: RouteInfo) -> Place:
+        """The place that a server asks for who dialled us."""
+        return self._pooling.place(info)
+
+    # Two that dial each other at once.
+
+    def claim(self, info: RouteInfo, *, wanted: Place | None) -> Place | Rejection:
+        """The place of a connection that we dialled, which is ours to fill until `release`.
+
+        Without `wanted` it is the first to a server that is not there yet.
+        """
+        place = wanted or FIRST
+        dialled = (info.server_id, place) in self._dialled
+        if dialled or self.at(info.server_id, place) is not None or (wanted is None and self.knows(info.server_id)):
+            return Rejection(reason=CloseReason.DUPLICATE_ROUTE, duplicate_of=info.server_id, place=place)
+        self._dialled.add((info.server_id, place))
+        return place
+
+    def release(self, server_id: str, place: Place) -> None:
+        """Our dial for a place is over, one way or the other."""
+        self._dialled.discard((server_id, place))
+
+    def has_to_wait(self, server_id: str, place: Place) -> bool:
+        """Whether a server who dialled us has to wait until our own dial for that place is over.
+
+        Of two that do the same the one with the smaller id lets the other wait: what it dialled stays, unless the other
+        refuses it, as a real server does that has registered its own connection already.
+        """
+        return (server_id, place) in self._dialled and self._member.server_id < server_id
 
     # What happened.
 
     def join(self, peer: Peer, *, dial_mode: int = GOSSIP_DEFAULT) -> list[Action]:
-        """A server has joined. The others hear of it; those of another cluster, if its name was adopted, have to go.
+        """A connection is up. The others hear of a new server; those of another cluster have to go, if its name was adopted.
 
         `dial_mode` is the mode that came with the gossip which made us dial it.
         """
+        info, others = peer.info, [other for other in self._places if other != peer.info.server_id]
+        strangers = {other for other in others if self._infos[other].cluster not in ("", self._member.cluster)}
         actions: list[Action] = [
-            Drop(cid=other.cid, reason=CloseReason.CLUSTER_NAME_CONFLICT)
-            for other in self._peers.values()
-            if other.info.cluster not in ("", self._member.cluster)
+            Drop(cid=cid, reason=CloseReason.CLUSTER_NAME_CONFLICT)
+            for other in strangers
+            for cid in self._places[other].values()
         ]
-        others = [other for other in self._peers.values() if other.info.cluster in ("", self._member.cluster)]
+        places = self._places.setdefault(info.server_id, {})
+        is_news = bool(peer.place.account) or all(place.account for place in places)
+        places[peer.place] = peer.cid
+        self._peers[peer.cid] = peer
         # A name that is about to be adopted is still an old one in its INFO.
-        self._peers[peer.info.server_id] = replace(peer, info=replace(peer.info, cluster=self._member.cluster))
-        self._advertised |= bool(peer.info.connect_urls or peer.info.ws_connect_urls)
+        self._infos[info.server_id] = replace(info, cluster=self._member.cluster)
+        self._advertised |= bool(info.connect_urls or info.ws_connect_urls)
         learned = peer.solicited and not peer.explicit
-        if peer.info.gossip_mode == GOSSIP_DISABLED or (learned and dial_mode != GOSSIP_OVERRIDE):
+        if not is_news or info.gossip_mode == GOSSIP_DISABLED or (learned and dial_mode != GOSSIP_OVERRIDE):
             return actions
-        return actions + [Tell(cid=other.cid, line=_gossip(peer, _mode_for(peer, other))) for other in others]
+        recipients = [self._for_gossip(other, peer.place.account) for other in others if other not in strangers]
+        return actions + [Tell(cid=to.cid, line=gossip(peer, to)) for to in recipients if to is not None]
+
+    def _for_gossip(self, server_id: str, account: str) -> Peer | None:
+        """Over which connection a server is told of others: of one for an account only if it has such, too."""
+        places = self._places[server_id]
+        if account and not self._pooling.size_with(self._infos[server_id]):
+            return None
+        own = places.get(Place(account=account)) if account else None
+        return self._peers[_speaking(places) if own is None else own]
+
+    def solicit(self, server_id: str, *, explicit: bool) -> None:
+        """It is us who dials a server again when it is gone, whoever dialled first."""
+        for cid in self._places.get(server_id, {}).values():
+            peer = self._peers[cid]
+            self._peers[cid] = replace(peer, solicited=True, explicit=peer.explicit or explicit)
 
     def leave(self, cid: int) -> Peer | None:
-        """A connection is gone; returns the server that was behind it."""
-        peer = self.of_connection(cid)
-        return self._peers.pop(peer.info.server_id) if peer is not None else None
+        """A connection is gone; returns what it was."""
+        peer = self._peers.pop(cid, None)
+        if peer is not None:
+            places = self._places[peer.info.server_id]
+            del places[peer.place]
+            if not places:
+                del self._places[peer.info.server_id], self._infos[peer.info.server_id]
+        return peer
 
     def hear(self, cid: int, info: RouteInfo) -> list[Action]:
         """INFO over a route that is up: news of the server behind it, or of another one."""
         peer = self.of_connection(cid)
-        if peer is None or not info.server_id:
+        if peer is None:
+            return []
+        if info.account_request:
+            return self._hand_over(peer, info)
+        if not info.server_id:
             return []
         if info.server_id == peer.info.server_id:
-            self._peers[info.server_id] = replace(peer, info=info)
+            self._infos[info.server_id] = info
             self._advertised |= bool(info.connect_urls or info.ws_connect_urls)
             return []
+        # Connections for one account are dialled with the others, once a server is there.
         if self.knows(info.server_id) or info.account or not info.ip:
             return []
         return [
@@ -285,10 +374,71 @@ class Mesh:
             )
         ]  # fmt: skip
 
+    def _hand_over(self, peer: Peer, info: RouteInfo) -> list[Action]:
+        """A reload gives an account a connection of its own: the peer will tell over that one, and waits for our word."""
+        if not info.account:
+            return []
+        pooled = [cid for place, cid in self._places[peer.info.server_id].items() if not place.account]
+        answer = {name: value for name, value in info.members.items() if name != "route_account"}
+        forget: list[Action] = [Forget(cid=cid, account=info.account) for cid in pooled]
+        return [*forget, Tell(cid=peer.cid, line=render("INFO", answer))]
+
     def retire(self) -> list[Action]:
         """This server goes into lame duck mode: the others take its addresses from their clients."""
         self._lame_duck = True
-        return [Tell(cid=peer.cid, line=self.info()) for peer in self._peers.values()]
+        return self._tell_everybody()
+
+    def follow(self, member: Member, pooling: Pooling) -> list[Action]:
+        """A reload changed what we are: the others hear of it. The name of the cluster stays the one that was agreed.
+
+        With another size of the pool all connections are made anew (reference: 2.7).
+        """
+        before, size_before = self.info(), self._pooling.size
+        self._member = replace(member, cluster=self._member.cluster, cluster_dynamic=self._member.cluster_dynamic)
+        self._pooling = pooling
+        resized, unpinned = pooling.size != size_before, self._unpinned()
+        drops: list[Action] = [
+            Drop(cid=peer.cid, reason=CloseReason.ROUTE_REMOVED)
+            for peer in self._peers.values()
+            if resized or peer in unpinned
+        ]
+        return drops + (self._tell_everybody() if self.info() != before and not resized else [])
+
+    def _unpinned(self) -> list[Peer]:
+        """Connections for accounts that are to have none of their own."""
+        pinned = ("", *self._pooling.pinned)
+        return [peer for peer in self._peers.values() if peer.place.account not in pinned]
+
+    def _tell_everybody(self) -> list[Action]:
+        return [Tell(cid=_speaking(places), line=self.info()) for places in self._places.values()]
+
+
+def _speaking(places: Mapping[Place, int]) -> int:
+    """Over which connection a server hears of other things than accounts: one of the pool, where a real server listens."""
+    return places[min(places, key=lambda place: (place.account, place.slot))]
+
+
+def gossip(peer: Peer, to: Peer) -> bytes:
+    """What one server is told of another (reference: 2.12)."""
+    members: Mapping[str, Any] = peer.info.members
+    address = f"[{peer.ip}]" if ":" in peer.ip else peer.ip
+    own = {
+        "ip": peer.info.ip or f"nats-route://{address}:{peer.info.port}/",
+        "gossip_mode": _mode_for(peer, to) or None,
+        "route_account": peer.place.account,
+    }
+    return render("INFO", {name: value for name, value in members.items() if name not in _NOT_TOLD} | own)
+
+
+_NOT_TOLD: Final = ("nonce", "route_pool_idx")
+
+
+def shown_subjects(subjects: SubjectPermission | None) -> dict[str, list[str]] | None:
+    """One direction of permissions as INFO and monitoring have it."""
+    if subjects is None:
+        return None
+    lists = {"allow": list(subjects.allow or ()), "deny": list(subjects.deny)}
+    return {name: entries for name, entries in lists.items() if entries}
 
 
 def _mode_for(peer: Peer, recipient: Peer) -> int:
@@ -296,10 +446,3 @@ def _mode_for(peer: Peer, recipient: Peer) -> int:
     if peer.solicited:
         return GOSSIP_OVERRIDE if peer.explicit else GOSSIP_DEFAULT
     return GOSSIP_OVERRIDE if recipient.explicit else GOSSIP_DISABLED
-
-
-def _gossip(peer: Peer, mode: int) -> bytes:
-    members: Mapping[str, Any] = peer.info.members
-    address = f"[{peer.ip}]" if ":" in peer.ip else peer.ip
-    own = {"ip": peer.info.ip or f"nats-route://{address}:{peer.info.port}/", "gossip_mode": mode or None}
-    return render("INFO", {name: value for name, value in members.items() if name != "nonce"} | own)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Callable
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 import trio
 
@@ -17,21 +17,21 @@ from services.shared.config.route_urls import RouteUrl, parse_route_url
 from services.shared.member.cluster_face import Face
 from services.shared.member.routes.carrier import Carrier
 from services.shared.member.routes.handshake import AcceptedHandshake, Credentials, DialledHandshake, Failed, Joined
-from services.shared.member.routes.mesh import Action, Dial, Drop, Mesh, Peer, Rejection, Tell
-from services.shared.member.routes.route_info import GOSSIP_DEFAULT, MalformedLineError, parse_info
+from services.shared.member.routes.handshake_loop import Dialled, RouteLayers, os_text, refuse, secure, shake_hands
+from services.shared.member.routes.mesh import Action, Dial, Drop, Forget, Member, Mesh, Peer, Tell
+from services.shared.member.routes.pool import Place, Pooling, Rejection
+from services.shared.member.routes.route_info import GOSSIP_DEFAULT, MalformedLineError, RouteInfo, parse_info
+from services.shared.member.routes.upkeep_loop import JITTER_S, RETRY_S, Upkeep
 from services.shared.records.record import record
+from services.shared.runtime.layered_stream import LayeredStream
 from services.shared.telemetry.log import Logger
 from services.shared.wire import errors
 from services.shared.wire.close_reasons import CloseReason
 
 DIAL_S: Final = 1.0
-RETRY_S: Final = 1.0
-JITTER_S: Final = 0.1
 HANDSHAKE_S: Final = 2.0
-FAREWELL_S: Final = 0.2
-"""How long a refused peer may take to read why (reference for the others: wire protocol 2.13)."""
+"""Reference: wire protocol 2.13."""
 
-READ_BYTES: Final = 64 << 10
 PROBE_S: Final = 2.0
 """How long a route may stay silent after a PING when its server comes by another connection."""
 
@@ -62,10 +62,6 @@ class _Way:
     gossip_mode: int = GOSSIP_DEFAULT
 
 
-_Dialled: TypeAlias = "Joined | Failed | str"
-"""The outcome of a dial: a text where it did not come to a handshake."""
-
-
 _LATE: Final = Failed(
     rejection=Rejection(reason=CloseReason.AUTHENTICATION_TIMEOUT, text=errors.AUTHENTICATION_TIMEOUT),
     text="authentication timeout",
@@ -76,17 +72,18 @@ class MeshLoops:
     """The routes of this server. `on_change` is told whenever what clients should know of the cluster changes."""
 
     def __init__(
-        self, mesh: Mesh, options: ClusterOptions, *, carrier: Carrier, reporting: Reporting,
+        self, mesh: Mesh, options: ClusterOptions, *, carrier: Carrier, layers: RouteLayers, reporting: Reporting,
         on_change: Callable[[Face], None], log: Logger,
     ) -> None:  # fmt: skip
         self.mesh = mesh
         self._options = options
         self._carrier = carrier
+        self.layers = layers
         self._reporting = reporting
         self._on_change = on_change
         self._log = log
         self._face = mesh.face
-        self._gone: dict[str, trio.Event] = {}
+        self._upkeep = Upkeep(mesh)
         self._learning: set[str] = set()
         self._probed: set[int] = set()
         self._handshakes = 0
@@ -141,9 +138,7 @@ class MeshLoops:
         if detail:
             self._log.error(f"{prefix} - {detail}")
         self._log.info(f"{prefix} - Router connection closed: {reason.text} - Remote: {_name(peer)}")
-        gone = self._gone.pop(peer.info.server_id, None)
-        if gone is not None:
-            gone.set()
+        self._upkeep.changed()
         self._changed()
         return True
 
@@ -156,25 +151,35 @@ class MeshLoops:
         """Lame duck mode: tells the other servers."""
         self._carry_out(self.mesh.retire())
 
+    def follow(self, member: Member, pooling: Pooling) -> None:
+        """A reload changed what this server is."""
+        self._carry_out(self.mesh.follow(member, pooling))
+        self._upkeep.changed()
+
     # Connections on their way.
 
     async def _accepted(self, connection: socket.socket, ip: str, port: int) -> None:
         own = Credentials(user=self._options.user, password=self._options.password)
-        handshake = AcceptedHandshake(self.mesh, wanted=own)
         timeout_ns = self._options.auth_timeout_ns
         self._handshakes += 1
         try:
             with connection:
-                stream = trio.socket.from_stdlib_socket(connection)
-                outcome: _Dialled = _LATE
+                stream = LayeredStream(trio.socket.from_stdlib_socket(connection))
+                failure = await secure(stream, self.layers.accept(), self.layers)
+                if failure:
+                    self._log.error(f"{ip}:{port} - {failure}")
+                    return
+                handshake = AcceptedHandshake(self.mesh, wanted=own, vouched=self.layers.vouched(stream.tls))
+                outcome: Dialled = _LATE
                 with trio.move_on_after(HANDSHAKE_S if timeout_ns is None else timeout_ns / 1e9):
-                    outcome = await _shake_hands(stream, handshake)
+                    outcome = await shake_hands(stream, handshake, self.layers)
                 match outcome:
                     case Joined():
+                        await self._let_own_dial_end(outcome.info.server_id, outcome.place)
                         self._join(stream, outcome, ip=ip, port=port)
                     case Failed():
                         if outcome.rejection.duplicate_of:
-                            self._nursery.start_soon(self._probe, outcome.rejection.duplicate_of)
+                            self._nursery.start_soon(self._probe, outcome.rejection)
                         await self._refuse(stream, outcome, f"{ip}:{port}")
                     case str():
                         self._log.debug(f"{ip}:{port} - a route was lost while it came up: {outcome}")
@@ -183,9 +188,15 @@ class MeshLoops:
         finally:
             self._handshakes -= 1
 
-    async def _probe(self, server_id: str) -> None:
+    async def _let_own_dial_end(self, server_id: str, place: Place) -> None:
+        """Of two that dial each other at once one has to wait."""
+        with trio.move_on_after(HANDSHAKE_S):
+            while self.mesh.has_to_wait(server_id, place):
+                await self._upkeep.wait()
+
+    async def _probe(self, rejection: Rejection) -> None:
         """A server that is connected comes again: perhaps its first connection is dead, and only we do not know yet."""
-        peer = next((peer for peer in self.mesh.peers if peer.info.server_id == server_id), None)
+        peer = self.mesh.at(rejection.duplicate_of, rejection.place)
         if peer is None or peer.cid in self._probed:
             return
         self._probed.add(peer.cid)
@@ -215,7 +226,7 @@ class MeshLoops:
             server_id = _reached(outcome)
             if server_id:
                 attempt, connected = 0, True
-                await self._gone_from(server_id)
+                await self._complete(server_id, way, ours=isinstance(outcome, Joined))
             else:
                 self._report(outcome, attempt, connected=connected)
             await trio.sleep(RETRY_S + random.uniform(0, JITTER_S))
@@ -248,91 +259,96 @@ class MeshLoops:
                 server_id = _reached(outcome)
                 if server_id:
                     attempt, connected = 0, True
-                    await self._gone_from(server_id)
+                    await self._complete(server_id, way, ours=True)
                 else:
                     self._report(outcome, attempt, connected=connected)
                 await trio.sleep(random.uniform(0, JITTER_S) + (0 if server_id else RETRY_S))
         finally:
             self._learning.discard(url.address)
 
-    async def _dial(self, way: _Way) -> _Dialled:
-        handshake = DialledHandshake(self.mesh, credentials=way.credentials, gossip_mode=way.gossip_mode)
-        outcome: _Dialled = "i/o timeout"
+    async def _complete(self, server_id: str, way: _Way, *, ours: bool) -> None:
+        """Keeps the connections to a server complete until it is gone."""
+
+        async def dial(server_id: str, place: Place) -> bool:
+            outcome = await self._dial(way, (server_id, place))
+            if not isinstance(outcome, Joined):
+                name = f'account "{place.account}"' if place.account else f"slot {place.slot}"
+                self._log.debug(f"no connection to {way.url.address} for {name}: {_text(outcome)}")
+            return isinstance(outcome, Joined)
+
+        self.mesh.solicit(server_id, explicit=way.explicit)
+        await self._upkeep.keep(server_id, dial, delay_s=RETRY_S if way.explicit else 0, ours=ours)
+
+    async def _dial(self, way: _Way, wanted: tuple[str, Place] | None = None) -> Dialled:
+        handshake = DialledHandshake(
+            self.mesh, credentials=way.credentials, gossip_mode=way.gossip_mode, wanted=wanted
+        )  # fmt: skip
+        outcome: Dialled = "i/o timeout"
         try:
             with trio.move_on_after(DIAL_S):
                 stream = await trio.open_tcp_stream(way.url.host, way.url.port)
                 outcome = "the handshake took too long"
         except OSError as error:
-            return f"dial tcp {way.url.address}: {_os_text(error)}"
+            return f"dial tcp {way.url.address}: {os_text(error)}"
         if outcome == "i/o timeout":
             return f"dial tcp {way.url.address}: i/o timeout"
+        layered = LayeredStream(stream.socket)
         try:
-            with stream.socket, trio.move_on_after(HANDSHAKE_S):
-                outcome = await _shake_hands(stream.socket, handshake)
-                if isinstance(outcome, Joined):
-                    ip, port = stream.socket.getpeername()[:2]
-                    return self._join(stream.socket, outcome, ip=ip, port=port, way=way)
-                if isinstance(outcome, Failed):
-                    await self._refuse(stream.socket, outcome, way.url.address)
+            with stream.socket:
+                outcome = await secure(layered, self.layers.dial(way.url.host), self.layers) or outcome
+                if layered.tls is None and self.layers.secure:
+                    return outcome
+                with trio.move_on_after(HANDSHAKE_S):
+                    outcome = await shake_hands(layered, handshake, self.layers)
+                    if isinstance(outcome, Joined):
+                        ip, port = stream.socket.getpeername()[:2]
+                        return self._join(layered, outcome, ip=ip, port=port, way=way)
+                    if isinstance(outcome, Failed):
+                        await self._refuse(layered, outcome, way.url.address)
         except OSError as error:
-            return _os_text(error)
+            return os_text(error)
         finally:
-            if handshake.info is not None:
-                self.mesh.dialled(handshake.info.server_id)
+            handshake.release()
+            self._upkeep.changed()
         if isinstance(outcome, str) and handshake.info is not None and self.mesh.knows(handshake.info.server_id):
             # It hung up because it had dialled us meanwhile.
-            return _duplicate(handshake.info.server_id)
+            return _duplicate(handshake.info)
         return outcome
 
-    def _join(
-        self, stream: trio.socket.SocketType, joined: Joined, *, ip: str, port: int, way: _Way | None = None
-    ) -> _Dialled:
-        if self.mesh.knows(joined.info.server_id):
+    def _join(self, stream: LayeredStream, joined: Joined, *, ip: str, port: int, way: _Way | None = None) -> Dialled:
+        if self.mesh.duplicate(joined.info, joined.place) is not None:
             # It came by another connection while this one was being answered.
-            return _duplicate(joined.info.server_id)
+            return _duplicate(joined.info)
         cid = self._carrier.next_cid()
         peer = Peer(
             cid=cid, info=joined.info, ip=ip, port=port, solicited=way is not None,
-            explicit=way is not None and way.explicit,
+            explicit=way is not None and way.explicit, place=joined.place,
         )  # fmt: skip
         actions = self.mesh.join(peer, dial_mode=way.gossip_mode if way is not None else GOSSIP_DEFAULT)
-        self._gone[joined.info.server_id] = trio.Event()
         self._log.info(f"{_prefix(peer)} - Route connection created")
         self._log.debug(f'{_prefix(peer)} - Registering remote route "{joined.info.server_id}"')
         # Clients first: once the peer hears from us, whoever comes is told of it.
         self._changed()
-        self._carrier.carry(stream.detach(), cid=cid, received=joined.rest, headers=joined.headers)
+        place = self.mesh.carried(joined.info, joined.place)
+        fd, layers = stream.give_away(joined.rest)
+        self._carrier.carry(fd, layers, place, cid=cid, headers=joined.headers)
         self._carry_out(actions)
+        self._upkeep.changed()
         return joined
 
-    async def _refuse(self, stream: trio.socket.SocketType, failed: Failed, address: str) -> None:
+    async def _refuse(self, stream: LayeredStream, failed: Failed, address: str) -> None:
         rejection: Rejection = failed.rejection
         quiet = rejection.self_route or rejection.duplicate_of
         (self._log.debug if quiet else self._log.error)(f"{address} - {failed.text}")
-        if not rejection.text:
-            return
-        try:
-            with trio.move_on_after(FAREWELL_S):
-                await _send(stream, f"-ERR '{rejection.text}'\r\n".encode())
-                stream.shutdown(socket.SHUT_WR)
-                # What still comes is read away, or the peer would lose what it was told.
-                while await stream.recv(READ_BYTES):
-                    pass
-        except OSError:
-            pass  # it is gone already
+        if rejection.text:
+            await refuse(stream, rejection.text)
 
-    async def _gone_from(self, server_id: str) -> None:
-        gone = self._gone.get(server_id)
-        if gone is not None:
-            await gone.wait()
-
-    def _report(self, outcome: _Dialled, attempt: int, *, connected: bool) -> None:
+    def _report(self, outcome: Dialled, attempt: int, *, connected: bool) -> None:
         """A failure to connect; those that are not to be reported go to the debug log."""
-        text = outcome if isinstance(outcome, str) else outcome.text if isinstance(outcome, Failed) else ""
         again = "re-" if connected else ""
         due = self._reporting.is_due(attempt, connected_before=connected)
         write = self._log.error if due else self._log.debug
-        write(f"Error trying to {again}connect to route (attempt {attempt}): {text}")
+        write(f"Error trying to {again}connect to route (attempt {attempt}): {_text(outcome)}")
 
     def _carry_out(self, actions: list[Action]) -> None:
         for action in actions:
@@ -341,6 +357,8 @@ class MeshLoops:
                     self._carrier.tell_peer(action.cid, action.line)
                 case Drop():
                     self._carrier.close(action.cid, action.reason)
+                case Forget():
+                    self._carrier.forget_interest(action.cid, action.account)
                 case Dial():
                     self._nursery.start_soon(self._learn, action)
                 case _:
@@ -355,42 +373,21 @@ class MeshLoops:
             self._on_change(face)
 
 
-def _duplicate(server_id: str) -> Failed:
+def _duplicate(info: RouteInfo) -> Failed:
     reason = CloseReason.DUPLICATE_ROUTE
-    return Failed(rejection=Rejection(reason=reason, duplicate_of=server_id), text=reason.text)
+    return Failed(rejection=Rejection(reason=reason, duplicate_of=info.server_id), text=reason.text)
 
 
-def _reached(outcome: _Dialled) -> str:
+def _text(outcome: Dialled) -> str:
+    """Why there is no connection."""
+    return outcome if isinstance(outcome, str) else outcome.text if isinstance(outcome, Failed) else ""
+
+
+def _reached(outcome: Dialled) -> str:
     """The id of the server that is connected, by this dial or otherwise."""
     if isinstance(outcome, Joined):
         return outcome.info.server_id
     return outcome.rejection.duplicate_of if isinstance(outcome, Failed) else ""
-
-
-async def _shake_hands(stream: trio.socket.SocketType, handshake: AcceptedHandshake | DialledHandshake) -> _Dialled:
-    """Drives a handshake to its outcome; a text when the connection is lost first."""
-    try:
-        while True:
-            await _send_output(stream, handshake)
-            data = await stream.recv(READ_BYTES)
-            if not data:
-                return "the peer closed the connection"
-            outcome = handshake.receive(data)
-            if outcome is not None:
-                await _send_output(stream, handshake)
-                return outcome
-    except OSError as error:
-        return _os_text(error)
-
-
-async def _send_output(stream: trio.socket.SocketType, handshake: AcceptedHandshake | DialledHandshake) -> None:
-    data, handshake.output = handshake.output, b""
-    await _send(stream, data)
-
-
-async def _send(stream: trio.socket.SocketType, data: bytes) -> None:
-    while data:
-        data = data[await stream.send(data) :]
 
 
 def _name(peer: Peer) -> str:
@@ -399,9 +396,3 @@ def _name(peer: Peer) -> str:
 
 def _prefix(peer: Peer) -> str:
     return f"{peer.ip}:{peer.port} - rid:{peer.cid}"
-
-
-def _os_text(error: OSError) -> str:
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    text = cause.strerror or str(cause)
-    return f"connect: {text[:1].lower()}{text[1:]}" if isinstance(cause, ConnectionRefusedError) else text

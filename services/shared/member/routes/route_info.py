@@ -1,7 +1,6 @@
 """INFO and CONNECT between servers of a cluster, as bytes and back (reference: wire protocol 2.2, 2.3). Pure.
 
-What we do not announce we do not have: several connections to one server, compression, lines on behalf of leaf nodes.
-A peer that has them falls back to one plain connection for all accounts (reference: 2.16).
+What we do not announce we do not have: lines on behalf of leaf nodes. A peer does without (reference: 2.16).
 """
 
 from __future__ import annotations
@@ -21,10 +20,6 @@ LINE_BYTES_MAX: Final = 64 << 10
 GOSSIP_DEFAULT: Final = 0
 GOSSIP_DISABLED: Final = 1
 GOSSIP_OVERRIDE: Final = 2
-
-_COMPRESSIONS: Final = frozenset(
-    ("", "not supported", "off", "accept", "s2_auto", "s2_uncompressed", "s2_fast", "s2_better", "s2_best")
-)
 
 
 class MalformedLineError(ValueError):
@@ -52,13 +47,9 @@ class RouteInfo:
     pool_size: int = 0
     pool_index: int = 0
     account: str = ""
+    account_request: str = ""
     gossip_mode: int = GOSSIP_DEFAULT
     members: Mapping[str, Any]
-
-    @property
-    def has_known_compression(self) -> bool:
-        """Whether the compression that it names is one of the protocol."""
-        return self.compression.lower() in _COMPRESSIONS
 
 
 @record
@@ -97,6 +88,7 @@ def parse_info(text: bytes) -> RouteInfo:
         pool_size=read.number("route_pool_size"),
         pool_index=read.number("route_pool_idx"),
         account=read.text("route_account"),
+        account_request=read.text("route_acc_add_reqid"),
         gossip_mode=read.number("gossip_mode"),
         members=members,
     )

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from services.shared.config.diff import Accepted, Refused, compare
-from services.shared.config.options import ClusterOptions, FleetOptions, Options, TlsOptions, WebsocketOptions
+from services.shared.config.options import (
+    ClusterOptions,
+    CompressionOptions,
+    FleetOptions,
+    Options,
+    TlsOptions,
+    WebsocketOptions,
+)
 from services.shared.records.record import fields, replace
 from tests.kit.config_files import options
 
@@ -121,6 +128,22 @@ def test_a_cluster_cannot_change_and_the_reason_shows_no_credentials() -> None:
     assert _reason(old, new) == (
         "config reload not supported for Cluster: old=C 0.0.0.0:6222 with 0 routes, new=C 0.0.0.0:6222 with 1 routes"
     )
+
+
+def test_the_number_of_routes_may_change() -> None:
+    old = Options(cluster=ClusterOptions(name="C", port=6222))
+    assert old.cluster is not None
+    for new in (replace(old.cluster, pool_size=-1), replace(old.cluster, accounts=("X",))):
+        assert "Reloaded: cluster" in _accepted(old, replace(old, cluster=new)).lines
+
+
+def test_how_the_tls_of_a_cluster_is_done_may_change() -> None:
+    old = Options(cluster=ClusterOptions(port=6222, tls=TlsOptions(files_digest="a")))
+    assert old.cluster is not None
+    outcome = _accepted(old, replace(old, cluster=replace(old.cluster, tls=TlsOptions(files_digest="b"))))
+    assert "Reloaded: cluster" in outcome.lines and outcome.changed == {"cluster"}
+    assert _reason(old, replace(old, cluster=replace(old.cluster, tls=None)))
+    assert _reason(old, replace(old, cluster=replace(old.cluster, compression=CompressionOptions(mode="off"))))
 
 
 def test_a_free_cluster_port_is_no_change() -> None:

@@ -47,7 +47,6 @@ WITHOUT_OBJECT = {
     "AccountLimits.max_leafnodes": "leafnodes",
     "AccountOptions.nkey": "operator",
     "Options.store_dir": "jetstream",
-    "TlsOptions.insecure": "leafnodes",
 }
 """Fields that say something about a part that is refused as a whole, by the option that would ask for it. Without that
 option nats-server does nothing about them either. Once the part is there, it has to read them."""

@@ -27,6 +27,8 @@ WEBSOCKET = "websocket {port: 1, no_tls: true, %s}"
         'client_advertise: "h:5"',
         "max_payload: 5, max_pending: 5",
         "http: 1",
+        'cluster {compression {mode: s2_fast, rtts: ["3ms", "2ms"]}}',
+        'cluster {compression {mode: s2_auto, rtts: ["-5ms", "0s", "10ms", "0s", "0s"]}}',
     ],
 )
 def test_sound_options_pass(text: str) -> None:
@@ -36,6 +38,24 @@ def test_sound_options_pass(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("cluster {compression: zz}", 'unsupported compression mode "zz"'),
+        ("cluster {compression: s2_uncompressed}", 'unsupported compression mode "s2_uncompressed"'),
+        (
+            'cluster {compression {mode: auto, rtts: ["10ms", "5ms"]}}',
+            "RTT threshold values [10ms 5ms] should be in ascending order",
+        ),
+        (
+            'cluster {compression {mode: auto, rtts: ["1ms", "2ms", "3ms", "4ms", "5ms"]}}',
+            'compression mode "s2_auto" should have no more than 4 RTT thresholds: [1ms 2ms 3ms 4ms 5ms]',
+        ),
+        (
+            'cluster {compression {mode: auto, rtts: ["0s", "-5ms"]}}',
+            'compression mode "s2_auto" requires at least one RTT threshold',
+        ),
+        (
+            "cluster {port: 1, tls {verify: true}}",
+            "TLS of a cluster needs a certificate: each server shows its own, whoever dials",
+        ),
         (
             'lame_duck_duration: "30s", lame_duck_grace_period: "30s"',
             "lame duck grace period (30s) should be strictly lower than lame duck duration (30s)",
@@ -96,6 +116,14 @@ def test_sound_options_pass(text: str) -> None:
         (
             "http: 1, https: 2",
             "Can't start monitoring: can't specify both HTTP (1) and HTTPs (2) ports",
+        ),
+        (
+            "cluster: {port: 1, pool_size: -1, accounts: [X]}",
+            "pool_size cannot be negative if pinned accounts are specified",
+        ),
+        (
+            'cluster: {port: 1, accounts: ["X", "X"]}',
+            'found duplicate account name "X" in pinned accounts list ["X" "X" "$SYS"]',
         ),
         ("https: 2", "Can't start monitoring: TLS cert and key required for HTTPS"),
         ("port: 65536", "port wants a number from 0 to 65535, or -1 for a free one, got 65536"),

@@ -7,11 +7,20 @@ import json
 import pytest
 
 from services.shared.member.cluster_face import Face
-from services.shared.member.routes.mesh import Dial, Drop, Mesh, Tell
+from services.shared.member.routes.mesh import Action, Dial, Drop, Forget, Mesh, Tell
+from services.shared.member.routes.pool import FIRST, Place, Pooling
 from services.shared.member.routes.route_info import parse_info
 from services.shared.records.record import replace
 from services.shared.wire.close_reasons import CloseReason
 from tests.unit.shared.member.routes.members import info_of, member, peer
+
+POOLING = Pooling(size=3, pinned=("P", "$SYS"), accounts=frozenset({"P", "$SYS", "X"}))
+
+
+def tells_of(actions: list[Action]) -> list[Tell]:
+    """What other servers are told."""
+    assert all(isinstance(action, Tell) for action in actions)
+    return [action for action in actions if isinstance(action, Tell)]
 
 
 def test_clients_hear_of_other_servers_while_they_are_there() -> None:
@@ -53,23 +62,75 @@ def test_a_second_connection_and_a_route_to_oneself_are_refused_in_silence() -> 
     assert oneself is not None and oneself.self_route and not oneself.text
 
 
-def test_an_unknown_compression_is_refused_with_the_reason() -> None:
-    info = replace(info_of(Mesh(member("B"))), compression="zstd")
-    rejection = Mesh(member("A")).judge(info, solicited=False)
-    assert rejection is not None and rejection.text == 'unsupported route compression mode "zstd"'
-
-
-def test_when_both_dial_the_connection_of_the_smaller_id_stays() -> None:
+def test_of_two_that_dial_each_other_at_once_the_one_with_the_smaller_id_lets_the_other_wait() -> None:
     smaller, larger = Mesh(member("A")), Mesh(member("B"))
-    smaller.dialling("B")
-    larger.dialling("A")
-    assert smaller.judge(info_of(larger), solicited=False) is not None
-    assert larger.judge(info_of(smaller), solicited=False) is None
-    smaller.dialled("B")
-    assert smaller.judge(info_of(larger), solicited=False) is None
-    # A server with a pool of connections decides by itself.
-    smaller.dialling("B")
-    assert smaller.judge(replace(info_of(larger), pool_size=3), solicited=False) is None
+    assert smaller.claim(info_of(larger), wanted=None) == FIRST
+    assert larger.claim(info_of(smaller), wanted=None) == FIRST
+    assert smaller.has_to_wait("B", FIRST) and not larger.has_to_wait("A", FIRST)
+    assert not smaller.has_to_wait("B", Place(slot=1))
+    smaller.release("B", FIRST)
+    assert not smaller.has_to_wait("B", FIRST)
+
+
+def test_a_server_is_there_as_long_as_one_of_its_connections_is() -> None:
+    mesh = Mesh(member("A"), POOLING)
+    mesh.join(peer("B", cid=1, pool_size=3))
+    mesh.join(peer("B", cid=2, pool_size=3, place=Place(slot=2)))
+    mesh.join(peer("B", cid=3, pool_size=3, place=Place(account="P")))
+    assert mesh.places("B") == (FIRST, Place(slot=2), Place(account="P"))
+    assert mesh.missing("B") == [Place(slot=1), Place(account="$SYS")]
+    assert len(mesh.peers) == 3 and mesh.servers == ("B",)
+    for cid in (1, 3):
+        assert mesh.leave(cid) is not None
+    assert mesh.knows("B") and mesh.face.urls == ("b:4222",)
+    mesh.leave(2)
+    assert not mesh.knows("B") and mesh.face.urls == () and mesh.missing("B") == []
+
+
+def test_a_server_is_told_of_once_and_once_for_each_account_with_a_connection_of_its_own() -> None:
+    mesh = Mesh(member("A"), POOLING)
+    mesh.join(peer("B", cid=1, pool_size=3))
+    mesh.join(peer("B", cid=2, pool_size=3, place=Place(account="P")))
+    mesh.join(peer("C", cid=3))
+    joined = [
+        mesh.join(peer("D", cid=4, pool_size=3, place=Place(account="P"))),
+        mesh.join(peer("D", cid=5, pool_size=3)),
+        mesh.join(peer("D", cid=6, pool_size=3, place=Place(slot=1))),
+    ]
+    told = [[(tell.cid, json.loads(tell.line[5:]).get("route_account")) for tell in tells_of(one)] for one in joined]
+    # A server without a pool has no connections for one account.
+    assert told == [[(2, "P")], [(1, None), (3, None)], []]
+
+
+def test_a_reload_is_told_to_every_server_once_and_only_if_it_changes_anything() -> None:
+    mesh = Mesh(member("A"), POOLING)
+    for cid, place in enumerate((Place(account="$SYS"), Place(slot=1), FIRST)):
+        mesh.join(peer("B", cid=cid, pool_size=3, place=place))
+    assert mesh.follow(member("A"), POOLING) == []
+    [tell] = tells_of(mesh.follow(member("A", urls=("elsewhere:4222",)), POOLING))
+    assert tell.cid == 2 and json.loads(tell.line[5:])["connect_urls"] == ["elsewhere:4222"]
+
+
+def test_another_size_of_the_pool_makes_all_connections_anew() -> None:
+    mesh = Mesh(member("A"), POOLING)
+    for cid, place in enumerate((FIRST, Place(slot=1), Place(account="P"))):
+        mesh.join(peer("B", cid=cid, pool_size=3, place=place))
+    removed = CloseReason.ROUTE_REMOVED
+    without_p = replace(POOLING, pinned=("$SYS",))
+    assert mesh.follow(member("A"), without_p) == [Drop(cid=2, reason=removed)]
+    assert mesh.follow(member("A"), replace(POOLING, size=4)) == [Drop(cid=cid, reason=removed) for cid in range(3)]
+
+
+def test_an_account_that_gets_a_connection_of_its_own_is_handed_over() -> None:
+    """Reference 2.7."""
+    mesh = Mesh(member("A"), POOLING)
+    for cid, place in enumerate((FIRST, Place(slot=1), Place(account="P"))):
+        mesh.join(peer("B", cid=cid, pool_size=3, place=place))
+    asked = parse_info(b'{"server_id":"","route_pool_size":3,"route_account":"X","route_acc_add_reqid":"one"}')
+    *forgotten, told = mesh.hear(1, asked)
+    assert forgotten == [Forget(cid=0, account="X"), Forget(cid=1, account="X")]
+    assert isinstance(told, Tell) and told.cid == 1
+    assert json.loads(told.line[5:]) == {"route_pool_size": 3, "route_acc_add_reqid": "one"}
 
 
 @pytest.mark.parametrize(
