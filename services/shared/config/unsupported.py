@@ -39,7 +39,7 @@ _TOP_LEVEL: Final = (
     ("default_js_domain", Unsupported("streams and consumers are not served")),
     ("feature_flags", Unsupported("there are no feature flags")),
 )
-_TRACES: Final = "messages are not traced across accounts"
+_TRACES: Final = "an account has no trace destination of its own"
 _ACCOUNT: Final = (
     ("jetstream", Unsupported("streams and consumers are not served", may_be_off=True)),
     ("msg_trace trace_dest", Unsupported(_TRACES)),
