@@ -50,7 +50,7 @@ impl Server {
                 true
             });
         }
-        self.engine.wrote(slot, output.len(), 2);
+        self.engine.wrote(slot, output.len());
         self.engine.flushed(slot, &[], 2);
         let text = String::from_utf8(output).unwrap();
         text.split_terminator("\r\n").map(String::from).collect()
